@@ -1,0 +1,100 @@
+"""Is EnvPool's version of an environment the same environment? Writes the table `auto` trusts.
+
+    python benchmarks/parity.py [ids...]
+
+For each id both versions play the same number of episodes, with one fixed action and with random
+actions. Two-sample Kolmogorov-Smirnov tests compare the entries of the first observation, returns
+and lengths; an id agrees when no test rejects at 1 % after Bonferroni's correction. That says
+nothing about single episodes: seeds mean something else to EnvPool.
+"""
+
+import json
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from scipy.stats import ks_2samp
+
+from grpo_cli.envs import EnvSource, Sync, open_env
+from grpo_cli.envs.pool import EnvPool
+
+EPISODES = 300
+LEVEL = 0.01
+IDS = (
+    "Acrobot-v1 BipedalWalker-v3 CartPole-v1 LunarLander-v3 LunarLanderContinuous-v3 "
+    "MountainCar-v0 MountainCarContinuous-v0 Pendulum-v1"
+).split()
+TABLE = Path(__file__).parents[1] / "grpo_cli" / "envs" / "parity.json"
+
+
+def play(backend: Sync | EnvPool, source: EnvSource, fixed: bool, first: int) -> dict[str, Any]:
+    """Play one episode for each of EPISODES seeds; returns starts, returns and lengths."""
+    space = source.action_space
+    space.seed(0)
+    one = space.sample()  # the same for both versions
+    space.seed(first)
+    starts, returns, lengths = [], np.zeros(EPISODES), np.zeros(EPISODES)
+    width = 50
+    for begin in range(0, EPISODES, width):
+        starts.append(backend.reset(np.arange(first + begin, first + begin + width)))
+        ids = np.arange(width)
+        while len(ids):
+            actions = np.array([one if fixed else space.sample() for _ in ids])
+            _, reward, terminated, truncated, _ = backend.step(ids, actions)
+            returns[begin + ids] += reward
+            lengths[begin + ids] += 1
+            ids = ids[~(terminated | truncated)]
+    return {"start": np.concatenate(starts), "return": returns, "length": lengths}
+
+
+def compare(env_id: str) -> dict[str, Any]:
+    """Compare both versions of an id."""
+    source = open_env(env_id)
+    p_values: dict[str, float] = {}
+    for fixed in (True, False):
+        kind = "fixed" if fixed else "random"
+        plain = play(Sync(source.make, 50), source, fixed, first=1_000)
+        pool = play(EnvPool(source, 50), source, fixed, first=5_000)
+        for name in ("return", "length"):
+            p_values[f"{kind} action, {name}"] = _p(plain[name], pool[name])
+        if fixed:
+            for entry, (a, b) in enumerate(zip(plain["start"].T, pool["start"].T, strict=True)):
+                p_values[f"start[{entry}]"] = _p(a, b)
+    worst = min(p_values, key=p_values.__getitem__)
+    return {
+        "agrees": bool(p_values[worst] * len(p_values) >= LEVEL),
+        "tests": len(p_values),
+        "smallest_p": round(p_values[worst], 5),
+        "where": worst,
+    }
+
+
+def _p(one: np.ndarray, two: np.ndarray) -> float:
+    """Compare two samples; differences in float32's last digits are none."""
+    unit = 1e-4 * max(np.abs(one).max(), np.abs(two).max(), 1e-12)
+    return float(ks_2samp(np.round(one / unit), np.round(two / unit))[1])  # type: ignore[arg-type]
+
+
+def main() -> None:
+    """Print and write the table."""
+    table = json.loads(TABLE.read_text()) if TABLE.exists() else {}
+    made = {
+        "envpool": version("envpool"),
+        "gymnasium": gym.__version__,
+        "date": datetime.now(UTC).date().isoformat(),
+        "episodes": EPISODES,
+    }
+    for env_id in sys.argv[1:] or IDS:
+        table[env_id] = {**compare(env_id), **made}
+        entry = table[env_id]
+        verdict = "agrees" if entry["agrees"] else "differs"
+        print(f"{env_id:<28} {verdict:<8} p {entry['smallest_p']:<8} {entry['where']}", flush=True)
+    TABLE.write_text(json.dumps(dict(sorted(table.items())), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

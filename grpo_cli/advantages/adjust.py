@@ -1,0 +1,80 @@
+"""Linear adjustment: correct a comparison for the difference between one's state and the peers'.
+
+One ridge solve per update, thrown away after use; nothing is learned over time and nothing is
+bootstrapped.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grpo_cli.errors import ConfigError
+from grpo_cli.rollout import Floats, Ints, Rollout
+
+MOST_FOLDS = 4
+RIDGE = 1e-5  # of each feature's own sum of squares: enough to solve, too little to matter
+
+
+def features(rollout: Rollout) -> Floats:
+    """Return [o, o^2] of flattened observations, [N, F].
+
+    Source: Duan et al. 2016 (arXiv:1604.06778), the linear feature baseline of rllab, without its
+    powers of time, which peers at the same step share.
+    """
+    obs = rollout.obs.flatten(1).double().numpy()
+    return np.concatenate([obs, obs**2], axis=1)
+
+
+def linear(difference: Floats, states: Floats, group: Ints, usable: NDArray[np.bool_]) -> Floats:
+    """Take out of each difference what the difference of states explains.
+
+    A within-group regression adjustment (analysis of covariance; Lin 2013, arXiv:1208.2301). The
+    weights that adjust a group are fitted on *other groups* only. Folds by member would leak: the
+    differences of one's peers contain one's own return through their leave-one-out means, and the
+    policy gradient would be biased.
+
+    Args:
+        difference: value minus baseline, [N].
+        states: features minus the same peers' mean features, [N, F].
+        group: group of each row, [N].
+        usable: rows whose peers are of their own group, [N]; only these are fitted on, because a
+            fall-back to all groups would carry returns from one fold into another.
+
+    Returns:
+        The adjusted differences, [N].
+
+    Raises:
+        ConfigError: there is only one group, and so no other to fit on.
+    """
+    if int(group.max()) == 0:
+        raise ConfigError(
+            "advantage.adjust=linear fits on other groups, and there is only one",
+            "set num_groups=2 or more, or advantage.adjust=none",
+        )
+    design = np.column_stack([states, np.ones(len(states))])
+    fold = group % min(int(group.max()) + 1, MOST_FOLDS)
+    numbers = range(int(fold.max()) + 1)
+    moments = [_moments(design, difference, usable & (fold == number)) for number in numbers]
+    total = sum(gram for gram, _ in moments), sum(side for _, side in moments)
+    adjusted = difference.copy()
+    for number in numbers:
+        gram, side = total[0] - moments[number][0], total[1] - moments[number][1]
+        rows = fold == number
+        adjusted[rows] -= design[rows] @ _solve(gram, side)
+    return adjusted
+
+
+def _moments(design: Floats, target: Floats, rows: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    chosen = design[rows]
+    return chosen.T @ chosen, chosen.T @ target[rows]
+
+
+def _solve(gram: Floats, side: Floats) -> Floats:
+    """Solve the ridge equations; features that never vary get weight 0."""
+    size = np.diag(gram)
+    varies = size > 1e-12 * max(size.max(), 1e-300)
+    weights = np.zeros(len(side))
+    chosen = np.flatnonzero(varies)
+    if len(chosen):
+        inner = gram[np.ix_(chosen, chosen)] + np.diag(RIDGE * size[chosen])
+        weights[chosen] = np.linalg.lstsq(inner, side[chosen], rcond=None)[0]
+    return weights

@@ -1,0 +1,65 @@
+"""Where to look for peers when a member has outlived its group.
+
+Each fall-back serves the rows that still have fewer than `min_peers` peers and leaves the others
+as they are. Every one averages over other members only, so the baseline stays unbiased.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from grpo_cli.advantages.peers import peer_stats
+from grpo_cli.rollout import Floats, Rollout
+
+REACH = 2  # steps to either side; peers further away live in another part of the episode
+
+Fallback = Callable[[Rollout, Floats, Floats, Floats, int], tuple[Floats, Floats]]
+
+
+def neighbour_step(
+    rollout: Rollout, value_N: Floats, mean_N: Floats, count_N: Floats, min_peers: int
+) -> tuple[Floats, Floats]:
+    """Pool the group's other members at steps up to `REACH` away.
+
+    Args:
+        rollout: rows, members and groups.
+        value_N: what is compared, [N].
+        mean_N: the peers' mean so far, [N].
+        count_N: their number so far, [N].
+        min_peers: rows with at least this many are left alone.
+
+    Returns:
+        Mean and count, [N] each.
+    """
+    shape = (rollout.num_groups, int(rollout.step.max()) + 1 + 2 * REACH)
+    cell_N = rollout.group_N * shape[1] + rollout.step + REACH
+    number = np.bincount(cell_N, minlength=shape[0] * shape[1])
+    total = np.bincount(cell_N, value_N, minlength=shape[0] * shape[1])
+    row = np.flatnonzero(count_N < min_peers)
+    pooled, peers = np.zeros(len(row)), np.zeros(len(row))
+    for offset in range(-REACH, REACH + 1):
+        near = np.clip(row + offset, 0, len(value_N) - 1)
+        same_member = rollout.member[near] == rollout.member[row]
+        own = same_member & (rollout.step[near] == rollout.step[row] + offset)
+        peers += number[cell_N[row] + offset] - own
+        pooled += total[cell_N[row] + offset] - np.where(own, value_N[near], 0.0)
+    enough = peers >= max(min_peers, 1)
+    mean_N, count_N = mean_N.copy(), count_N.copy()
+    mean_N[row[enough]] = pooled[enough] / peers[enough]
+    count_N[row[enough]] = peers[enough]
+    return mean_N, count_N
+
+
+def all_groups(
+    rollout: Rollout, value_N: Floats, mean_N: Floats, count_N: Floats, min_peers: int
+) -> tuple[Floats, Floats]:
+    """Compare with every other member of the batch that lives at the same step.
+
+    Args and returns as in `neighbour_step`.
+    """
+    stats = peer_stats(value_N, rollout.step)
+    lonely = (count_N < min_peers) & (stats.count >= max(min_peers, 1))
+    return np.where(lonely, stats.mean, mean_N), np.where(lonely, stats.count, count_N)
+
+
+FALLBACKS: dict[str, Fallback] = {"neighbour_step": neighbour_step, "all_groups": all_groups}

@@ -1,0 +1,33 @@
+"""The command line. Importing it must stay fast: no torch, Gymnasium, Hydra or TensorBoard."""
+
+import typer
+
+from grpo_cli.cli import config, evaluate, flags, tensorboard, train
+from grpo_cli.cli.help import Verbs
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="grpo",
+    cls=Verbs,
+    add_completion=False,
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+    context_settings=flags.NO_HELP_OPTION,
+)
+
+
+@app.callback()
+def grpo(context: typer.Context, version: flags.Version = False, help: flags.Help = False) -> None:
+    """Group relative policy optimization for control tasks: learning without a critic."""
+    if context.invoked_subcommand is None:
+        context.get_help()
+
+
+for verb in (train, evaluate, config, tensorboard):
+    verb.register(app)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the `grpo` script."""
+    app(prog_name="grpo")

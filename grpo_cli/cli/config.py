@@ -1,0 +1,35 @@
+"""`grpo config`: what would be trained, and where each value came from."""
+
+import typer
+
+from grpo_cli.cli import flags
+from grpo_cli.cli.door import door
+from grpo_cli.cli.help import ConfigCommand
+from grpo_cli.cli.words import arrange
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("config", cls=ConfigCommand, context_settings=flags.KEEP_ORDER)(config)
+
+
+def config(
+    context: typer.Context,
+    json: flags.Json = False,
+    debug: flags.Debug = False,
+    help: flags.Help = False,
+) -> None:
+    """Show a configuration, and where each value came from."""
+    with door(debug):
+        sorted_words = arrange(context.args, flags=["--config-dir"])
+        from grpo_cli.config.compose import compose_all
+        from grpo_cli.config.origins import annotated, with_origins
+
+        composed = compose_all(sorted_words.overrides, sorted_words.dirs)
+        composed.check()
+        if json:
+            from grpo_cli.cli.screen import show_json
+
+            show_json(with_origins(composed))
+        else:
+            typer.echo(annotated(composed))

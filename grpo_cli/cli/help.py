@@ -1,0 +1,243 @@
+"""The help pages. What they list is read from the schema and from conf/, never written twice."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+from typer.core import TyperCommand, TyperGroup, TyperOption
+
+from grpo_cli import __version__
+from grpo_cli.cli.door import describe, leave
+from grpo_cli.cli.screen import columns, show
+from grpo_cli.config import files
+from grpo_cli.config.schema import COMPONENTS, MISSING, EvalConf, TrainConf, everyday
+from grpo_cli.config.suggest import did_you_mean
+from grpo_cli.config.values import Expected, typed
+from grpo_cli.errors import ConfigError
+
+Rows = Iterable[Sequence[str | Text]]
+
+EXAMPLES = (
+    ("grpo train env=CartPole-v1", "train until it is solved"),
+    ("grpo eval ckpt=last episodes=200", "score the newest run"),
+    ("grpo train -m env=CartPole-v1 seed=0,1,2", "three seeds, one after the other"),
+    ("grpo config env=CartPole-v1 lr=0.01", "where each value comes from"),
+    ("grpo tensorboard", "the curves of all runs"),
+)
+EXIT_CODES = (
+    ("0", "done"),
+    ("1", "training or the environment failed"),
+    ("2", "words, config, environment id or checkpoint cannot be used"),
+    ("3", "an optional package is missing"),
+    ("4", "a number is not finite"),
+    ("5", "min_reward was not reached"),
+    ("130", "interrupted (Ctrl-C)"),
+    ("143", "terminated"),
+)
+TRAIN_EXAMPLES = (
+    ("grpo train env=CartPole-v1", "any Gymnasium id"),
+    ("grpo train env=./my_env.py:Valve env.kwargs.size=3", "your own class"),
+    ("grpo train env=Acrobot-v1 lr=1e-3 loss.eps_high=0.28", "change anything"),
+    ("grpo train -m env=CartPole-v1 advantage=rloo,outcome", "two runs"),
+)
+EVAL_EXAMPLES = (
+    ("grpo eval ckpt=last", "the newest run, both modes"),
+    ("grpo eval ckpt=best min_reward=475", "exit 5 when a mean is below"),
+    ("grpo eval ckpt=last mode=greedy episodes=500 --json", "for programs"),
+)
+
+
+# Click's base class of everything wrong with flags; Typer has no name of its own for it.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """Say what is wrong with flags as everything else is said."""
+    try:
+        yield
+    except _UsageError as error:
+        first = error.format_message().splitlines()[0]  # type: ignore[attr-defined]
+        leave(describe(ConfigError(first.rstrip("."), "--help lists the flags")))
+
+
+class Verbs(TyperGroup):
+    """The group of all verbs: its own help page, and a suggestion for a mistyped verb."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the page of `grpo --help`."""
+        page = Page(f"grpo {__version__}", (self.help or "").strip())
+        page.text("Usage", "grpo VERB [flags] [key=value ...]")
+        verbs = ((name, _first_line(verb.help)) for name, verb in self.commands.items())
+        page.rows("Verbs", verbs)
+        page.rows("Examples", EXAMPLES)
+        page.text("More", "grpo VERB --help lists the flags and keys of a verb; grpo --version")
+        page.rows("Exit codes", EXIT_CODES, align="right")
+        page.show()
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the flags before the verb."""
+        with _usage():
+            return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the verb, or say which one was probably meant."""
+        if args[0] not in self.commands:
+            guess = did_you_mean(args[0], self.commands)
+            verbs = f"verbs: {', '.join(self.commands)}"
+            leave(describe(ConfigError(f"there is no verb {args[0]}", guess or verbs)))
+        return super().resolve_command(ctx, args)
+
+
+class _Verb(TyperCommand):
+    """A verb with a page of its own."""
+
+    usage = ""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the page of `grpo VERB --help`."""
+        page = Page(f"grpo {self.name}", (self.help or "").strip())
+        page.text("Usage", self.usage)
+        self.sections(page)
+        page.rows("Flags", _flags(self))
+        page.show()
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the flags."""
+        with _usage():
+            return super().parse_args(ctx, args)
+
+    def sections(self, page: "Page") -> None:
+        """Print what is particular to the verb."""
+
+
+class TrainCommand(_Verb):
+    """`grpo train`."""
+
+    usage = "grpo train [flags] env=... [key=value ...]"
+
+    def sections(self, page: "Page") -> None:
+        """Print keys, components and examples."""
+        page.rows("Keys", [_ENV_ROW, *_keys()], header=_HEADER)
+        page.rows("Components", _components(), header=("group", "choices, the default first"))
+        page.text(
+            "",
+            "loss.eps_low=0.1 sets a key of a component; grpo config lists all keys.",
+            "Own code takes a component's place: loss=my_pkg.fn +loss.beta=0.1",
+        )
+        page.rows("Examples", TRAIN_EXAMPLES)
+        page.rows("Hydra's flags", _HYDRA)
+
+
+class EvalCommand(_Verb):
+    """`grpo eval`."""
+
+    usage = "grpo eval [flags] ckpt=... [key=value ...]"
+
+    def sections(self, page: "Page") -> None:
+        """Print keys and examples."""
+        page.rows("Keys", _keys(EvalConf), header=_HEADER)
+        page.rows("Examples", EVAL_EXAMPLES)
+
+
+class ConfigCommand(_Verb):
+    """`grpo config`."""
+
+    usage = "grpo config [flags] env=... [key=value ...]"
+
+    def sections(self, page: "Page") -> None:
+        """Print how values win over each other."""
+        page.text("Precedence", "default < component file < env file < preset < command line")
+        page.rows("Examples", (("grpo config env=CartPole-v1 loss.eps_high=0.28", ""),))
+
+
+class TensorboardCommand(_Verb):
+    """`grpo tensorboard`."""
+
+    usage = "grpo tensorboard [flags] [run folders ...]"
+
+    def sections(self, page: "Page") -> None:
+        """Print examples."""
+        page.rows("Examples", (("grpo tensorboard", "all of runs/"),))
+
+
+_HEADER = ("key", "default", "what it is, its type and unit")
+_ENV_ROW = ("env", "required", "any Gymnasium id, my_pkg:Env-v0 or ./file.py:Class")
+_HYDRA = (
+    ("-m", "run every combination of key=a,b,c"),
+    ("--cfg job", "show the configuration and stop"),
+    ("--config-dir DIR", "add a folder of your own config files"),
+    ("--hydra-help", "all of them"),
+)
+
+
+class Page:
+    """A help page: a heading, then sections of aligned rows."""
+
+    def __init__(self, name: str, summary: str) -> None:
+        self._parts: list[RenderableType] = [Text.assemble((name, "bold"), f"  {summary}")]
+
+    def text(self, title: str, *lines: str) -> None:
+        """Add a section of plain lines; without a title it continues the section before."""
+        if title:
+            self._parts.append(Text(f"\n{title}", style="bold"))
+        self._parts += [Text(f"  {line}") for line in lines]
+
+    def rows(self, title: str, rows: Rows, header: Sequence[str] = (), align: Any = "left") -> None:
+        """Add a section of aligned rows; the first column stands out."""
+        cells = [list(row) for row in rows]
+        table = columns()
+        table.show_header = bool(header)
+        table.add_column("")
+        for index in range(len(cells[0])):
+            first, last = index == 0, index == len(cells[0]) - 1
+            table.add_column(
+                header[index] if header else "", style="cyan" if first else "",
+                justify=align if first else "left", no_wrap=not last, overflow="fold",
+            )  # fmt: skip
+        for row in cells:
+            table.add_row("", *(Text(cell) if isinstance(cell, str) else cell for cell in row))
+        self._parts += [Text(f"\n{title}", style="bold"), table]
+
+    def show(self) -> None:
+        """Print the page."""
+        show(*self._parts)
+
+
+def _keys(conf: type = TrainConf) -> list[tuple[str | Text, ...]]:
+    rows: list[tuple[str | Text, ...]] = []
+    for name, entry in everyday(conf).items():
+        expected = Expected.of_field(entry)
+        unit = entry.metadata["unit"]
+        limits = f" ({expected.type_words}{', ' if unit else ''}{unit})"
+        what = Text.assemble(entry.metadata["help"], (limits, "dim"))
+        rows.append((name, _default(expected), what))
+    return rows
+
+
+def _default(expected: Expected) -> str:
+    if expected.default == MISSING:
+        return "required"
+    return f"{expected.default:_}" if type(expected.default) is int else typed(expected.default)
+
+
+def _components() -> list[tuple[str, str]]:
+    chosen = files.defaults()
+    rows = []
+    for group in (*COMPONENTS, "preset"):
+        default = chosen.get(group, "")
+        others = [name for name in files.choices(group) if name != default]
+        rows.append((group, "  ".join([default, *others])))
+    return rows
+
+
+def _flags(command: TyperCommand) -> list[tuple[str, str]]:
+    options = [param for param in command.params if isinstance(param, TyperOption)]
+    return [(", ".join(option.opts), option.help or "") for option in options]
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().partition("\n")[0]

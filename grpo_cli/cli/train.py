@@ -1,0 +1,117 @@
+"""`grpo train`: the words go to Hydra, the result to stdout."""
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from grpo_cli.cli import flags
+from grpo_cli.cli.door import describe, door, leave, say, warnings_to
+from grpo_cli.cli.help import TrainCommand
+from grpo_cli.cli.words import HYDRA_FLAGS, Words, arrange
+from grpo_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from grpo_cli.config.compose import Composed
+
+Record = dict[str, Any]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("train", cls=TrainCommand, context_settings=flags.KEEP_ORDER)(train)
+
+
+def train(
+    context: typer.Context,
+    quiet: flags.Quiet = False,
+    json: flags.Json = False,
+    debug: flags.Debug = False,
+    help: flags.Help = False,
+    trust: flags.Trust = False,
+    version: flags.Version = False,
+) -> None:
+    """Train a policy."""
+    with door(debug):
+        sorted_words = arrange(context.args, flags=HYDRA_FLAGS)
+        records = _run(sorted_words, trust, quiet, json)
+        if sorted_words.sweeps:
+            _report_sweep(records, json, debug)
+        elif records:
+            _report(records[0], quiet, json, debug)
+
+
+def _run(words: Words, trust: bool, quiet: bool, json: bool) -> list[Record]:
+    from grpo_cli.config.compose import run
+
+    def job(composed: "Composed") -> Record:
+        try:
+            summary = _train(composed, trust, quiet, json)
+        except Exception as error:
+            return {"overrides": composed.overrides, "error": describe(error)}
+        return {"overrides": composed.overrides, "summary": summary}
+
+    return run(words.flags, words.overrides, job, words.dirs)
+
+
+def _train(composed: "Composed", trust: bool, quiet: bool, json: bool) -> Record:
+    composed.check()
+    if not trust:
+        _refuse_unnamed_code(composed)
+    # torch is imported here: everything that words can get wrong has been answered by now.
+    from grpo_cli.config.jobs import train_job
+    from grpo_cli.sinks.view import View
+
+    view: View = View(quiet=quiet, json=json)
+    with warnings_to(view.warn):
+        return train_job(composed.cfg, overrides=composed.overrides, view=view)
+
+
+def _refuse_unnamed_code(composed: "Composed") -> None:
+    """Import a person's own code only where this command line names it, not some config file."""
+    from grpo_cli.config.trust import own_code
+    from grpo_cli.config.words import choices_in
+
+    named = {choice for word in composed.overrides for _, choice in choices_in(word)}
+    unnamed = [name for name in own_code(composed.cfg) if name not in named]
+    if unnamed:
+        raise ConfigError(
+            f"a config file would import {', '.join(unnamed)}",
+            "look at that code, then say --trust, or name it on the command line",
+        )
+
+
+def _report(record: Record, quiet: bool, json: bool, debug: bool) -> None:
+    if "error" in record:
+        leave(record["error"], debug)
+    from grpo_cli.cli.closing import show_training
+    from grpo_cli.cli.screen import show_json
+
+    if json:
+        show_json(record["summary"])
+    elif quiet:
+        typer.echo(record["summary"]["run"])
+    else:
+        show_training(record["summary"])
+
+
+def _report_sweep(records: list[Record], json: bool, debug: bool) -> None:
+    """Print every job's result, then leave with the exit code of the first that failed."""
+    from grpo_cli.cli.closing import show_jobs
+    from grpo_cli.cli.screen import show_json
+
+    failed = {n: record["error"] for n, record in enumerate(records) if "error" in record}
+    if json:
+        show_json([_without_traceback(record) for record in records])
+    else:
+        show_jobs(records)
+    for number, error in failed.items():
+        say(error, debug, f"job {number}: ")
+    if failed:
+        raise typer.Exit(next(iter(failed.values()))["exit_code"])
+
+
+def _without_traceback(record: Record) -> Record:
+    if "error" not in record:
+        return record
+    error = {key: value for key, value in record["error"].items() if key != "traceback"}
+    return {**record, "error": error}

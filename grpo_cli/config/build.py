@@ -1,0 +1,259 @@
+"""From a checked config to built parts.
+
+The only place that knows both the words of a config and the objects they stand for. Below here
+everything takes plain arguments.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from grpo_cli import advantages, entropy, groups, kl, losses, policies, rewards
+from grpo_cli.adam import Adam
+from grpo_cli.config import files
+from grpo_cli.config.schema import is_own
+from grpo_cli.config.trust import KNOWN_MODULES, load_own, make_importable
+from grpo_cli.envs import EnvSource, make_backend, open_env
+from grpo_cli.errors import ConfigError, MissingPackage
+from grpo_cli.policies import Policy, make_policy
+from grpo_cli.randomness import Purpose, rng
+from grpo_cli.sinks.view import View
+from grpo_cli.update import Learner, Objective, Schedule
+
+Words = dict[str, Any]
+
+# Beside `name` and the parameters of the function it names, a node may hold keys for the builder.
+BUILDER_KEYS = {"name", "scope", "coef", "reference", "bounds", "log_std", "normalise"}
+
+# What a function of the package is called with, beside the parameters of its node.
+CALLED_WITH = {
+    rewards: ("reward",),
+    advantages: ("rollout", "reward", "gamma"),
+    losses: ("new", "batch"),
+    kl: ("new", "batch"),
+    entropy: ("new",),
+    policies: ("space",),
+}
+
+
+def plain(cfg: DictConfig) -> Words:
+    """Return a config as plain dicts, interpolations resolved.
+
+    A person's own code, or a run of an older version, may lack keys that the builder reads; these
+    get the shipped values.
+    """
+    words: Words = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    for group in ("policy", "kl"):
+        layer = files.find(group, files.defaults()[group])
+        shipped = layer.content[group] if layer is not None else {}
+        given = {key: shipped[key] for key in shipped if key in BUILDER_KEYS - {"coef"}}
+        words[group] = given | words[group]
+    return words
+
+
+def component(package: ModuleType, node: Words) -> Callable[..., Any]:
+    """Find what a node names and bind its parameters.
+
+    Raises:
+        ConfigError: nothing of that name, or it does not take the parameters.
+    """
+    name = node["name"]
+    given = {key: value for key, value in node.items() if key not in BUILDER_KEYS}
+    if is_own(name):
+        found = load_own(name)
+        _check_call(name, found, given, package)
+    elif name in package.__all__:
+        found = getattr(package, name)
+    else:
+        raise ConfigError(
+            f"{package.__name__} has no {name}", f"it has {', '.join(package.__all__)}"
+        )
+    if isinstance(found, type) and package not in (groups, policies):
+        try:
+            return found(**given)
+        except TypeError as error:
+            raise ConfigError(f"{name} does not take these parameters: {error}") from error
+    return partial(found, **given) if given else found
+
+
+def _check_call(name: str, found: object, given: Words, package: ModuleType) -> None:
+    """Refuse own code that cannot be called as its part is, before a step is simulated."""
+    if not callable(found):
+        raise ConfigError(f"{name} is no function or class", "name something that can be called")
+    if package not in CALLED_WITH:
+        return
+    is_class = isinstance(found, type) and package is not policies
+    called_with = () if is_class else CALLED_WITH[package]
+    signature = inspect.signature(found)
+    if package is rewards and "rollout" in signature.parameters:
+        given = {**given, "rollout": None}
+    try:
+        signature.bind(*called_with, **given)
+    except TypeError as error:
+        words = ", ".join([*called_with, *(f"{key}=" for key in given)])
+        raise ConfigError(
+            f"{name} cannot be called as f({words}): {error}",
+            "parameters of its own are given as +group.key=value, such as +loss.k=1",
+        ) from error
+
+
+def check_own(words: Words) -> None:
+    """Refuse a person's own code where none can be taken.
+
+    Raises:
+        ConfigError: naming the part.
+    """
+    sinks = [node["name"] for node in words["sinks"].values()]
+    for part, name in [("optim", words["optim"]["name"]), *(("sinks", name) for name in sinks)]:
+        if is_own(name):
+            raise ConfigError(
+                f"{part} cannot be code of your own yet, got {name}",
+                "env, reward_scaling, advantage, loss, kl, entropy and policy can",
+            )
+
+
+def build_env(words: Words) -> EnvSource:
+    """Open the environment a config names."""
+    env = words["env"]
+    own = load_own(env["id"]) if ".py:" in env["id"] else None
+    if own is None and ":" in env["id"]:
+        _look_for_package(env["id"])
+    return open_env(env["id"], env["kwargs"], env["max_steps"], own, words["policy"]["bounds"])
+
+
+def _look_for_package(env_id: str) -> None:
+    """Let Gymnasium import the package of `pkg:Env-v0`, which registers the id.
+
+    Raises:
+        ConfigError: neither the working folder nor the installation has it.
+        MissingPackage: the same, of a package that is well known.
+    """
+    package = env_id.partition(":")[0]
+    make_importable(Path.cwd())
+    try:
+        found = find_spec(package) is not None
+    except (ImportError, ValueError):
+        found = False
+    if not found and package in KNOWN_MODULES:
+        raise MissingPackage(f"{env_id} needs {package}", f"pip install {package}")
+    if not found:
+        raise ConfigError(
+            f"{env_id}: there is no module {package}",
+            "install it, or run from the folder that contains it",
+        )
+
+
+def build_device(word: str) -> torch.device:
+    """Choose the device; small networks are fastest on one thread of the CPU.
+
+    Raises:
+        ConfigError: the device is not there.
+    """
+    if word.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"device={word}, but torch sees no CUDA device", "use device=cpu")
+    device = torch.device("cpu" if word == "auto" else word)
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    return device
+
+
+def build_policy(words: Words, source: EnvSource, device: torch.device) -> Policy:
+    """Build the policy with its initial weights."""
+    return make_policy(
+        component(policies, words["policy"]),
+        source.observation_space,
+        source.codec.family,
+        rng(words["seed"], Purpose.INIT),
+        device,
+        log_std=words["policy"]["log_std"],
+        normalise=words["policy"]["normalise"],
+    )
+
+
+def build_sampler(words: Words, source: EnvSource, view: View) -> tuple[groups.episodes, str]:
+    """Build the group mode and its backend; returns it with the backend's name."""
+    members = words["num_groups"] * words["group_size"]
+    groups.check_memory(source, members)
+    slots = words["group"].get("slots") or members
+    backend, why = make_backend(words["backend"]["name"], source, min(slots, members))
+    view.notice(f"backend {backend.name}: {why}")
+    mode = component(groups, words["group"])
+    return mode(
+        backend, source.codec, words["num_groups"], words["group_size"], words["seed"]
+    ), backend.name
+
+
+def build_learner(words: Words, policy: Policy) -> Learner:
+    """Build the optimizer and what it minimises.
+
+    Raises:
+        ConfigError: an optimizer, schedule or reference that does not exist.
+    """
+    optim = words["optim"]
+    objective = Objective(
+        loss=component(losses, words["loss"]),
+        kl=component(kl, words["kl"]),
+        entropy=component(entropy, words["entropy"]),
+        kl_coef=_coef(words, "kl"),
+        entropy_coef=_coef(words, "entropy"),
+    )
+    schedule = Schedule(
+        epochs=words["epochs"],
+        num_minibatches=words["num_minibatches"],
+        minibatch_size=words["minibatch_size"],
+        target_kl=optim["target_kl"],
+        max_grad_norm=optim["max_grad_norm"],
+    )
+    return Learner(
+        policy,
+        Adam(policy.parameters(), lr=words["lr"], eps=optim["eps"]),
+        objective,
+        schedule,
+        lr=words["lr"],
+        anneal=optim["schedule"] == "linear",
+        reference=words["kl"]["reference"],
+        seed=words["seed"],
+    )
+
+
+def _coef(words: Words, part: str) -> float:
+    """Return a coefficient; own code has none unless it is given."""
+    if "coef" not in words[part]:
+        raise ConfigError(
+            f"{part}={words[part]['name']} has no coefficient", f"add +{part}.coef=0.01"
+        )
+    return float(words[part]["coef"])
+
+
+def build_score(words: Words) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Build `f(rollout) -> Scored`; returns it with the reward scaling, which may have a state."""
+    scaling = component(rewards, words["reward_scaling"])
+    score = partial(
+        advantages.score,
+        reward_scaling=scaling,
+        scope=words["reward_scaling"].get("scope", "batch"),
+        advantage=component(advantages, words["advantage"]),
+        gamma=words["gamma"],
+    )
+    return score, scaling
+
+
+def stopping_return(words: Words, source: EnvSource) -> float | None:
+    """Return the mean reward that ends training, or None."""
+    word = words["stop_at"]
+    if word == "auto":
+        return source.reward_threshold
+    return None if word in (None, "none") else float(word)
+
+
+def absolute(name: str) -> str:
+    """Make the file in a name such as `./env.py:Valve` absolute, so that it is found again."""
+    path, colon, attribute = name.rpartition(":")
+    return f"{Path(path).resolve()}{colon}{attribute}" if path.endswith(".py") else name

@@ -1,0 +1,148 @@
+"""From words to a checked configuration, with or without Hydra's own command line."""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from grpo_cli.config.check import check
+from grpo_cli.config.explain import explained
+from grpo_cli.config.files import conf_dir
+from grpo_cli.config.words import register, restore, rewrite
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A configuration and how it came about.
+
+    Attributes:
+        cfg: the tree, unresolved.
+        choices: what was chosen for each group: `{"loss": "clip", "sinks": ["tensorboard"]}`.
+        overrides: the words of this job, as a person would type them.
+        dirs: the person's own config folders.
+    """
+
+    cfg: DictConfig
+    choices: dict[str, Any]
+    overrides: list[str]
+    dirs: tuple[Path, ...]
+
+    def check(self) -> None:
+        """Raise ConfigError unless every key exists and every value is allowed."""
+        with explained(self.dirs):
+            check(self.cfg, self.choices, self.dirs)
+
+
+def compose(words: list[str]) -> DictConfig:
+    """Compose and check the configuration that `grpo train` would get from `words`.
+
+    Raises:
+        ConfigError: what is wrong, and the nearest valid names.
+    """
+    composed = compose_all(words)
+    composed.check()
+    return composed.cfg
+
+
+def compose_all(words: list[str], dirs: Iterable[Path | str] = ()) -> Composed:
+    """Compose without checking, and keep how it came about.
+
+    Args:
+        words: `key=value` overrides.
+        dirs: further config folders (`--config-dir`).
+
+    Raises:
+        ConfigError: Hydra could not compose it.
+    """
+    folders = tuple(Path(folder).absolute() for folder in dirs)
+    search = [f"hydra.searchpath=[{','.join(f'file://{f}' for f in folders)}]"] if folders else []
+    with explained(folders):
+        absolute = register(words, folders)
+        overrides = search + [rewrite(word) for word in words]
+        GlobalHydra.instance().clear()
+        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            tree = hydra.compose("train", overrides, return_hydra_config=True)
+    cfg = OmegaConf.masked_copy(tree, [str(key) for key in tree if key != "hydra"])
+    return _composed(cfg, tree.hydra, absolute)
+
+
+def _composed(cfg: DictConfig, own: Any, absolute: Mapping[str, str]) -> Composed:
+    """Keep what Hydra's own node `own` knows about how `cfg` came about."""
+    shipped = conf_dir()
+    # Unresolved: Hydra keeps `lr=${gamma}` among the words, where it means nothing.
+    chosen: Any = OmegaConf.to_container(own.runtime.choices, resolve=False)
+    words: Any = OmegaConf.to_container(own.overrides.task, resolve=False)
+    dirs = [Path(s.path) for s in own.runtime.config_sources if s.schema == "file"]
+    return Composed(
+        cfg=cfg,
+        choices={
+            **{group: absolute.get(choice, choice) for group, choice in chosen.items()},
+            "sinks": [str(name) for name in cfg.get("sinks") or {}],  # Hydra keeps no lists
+        },
+        overrides=[restore(word, absolute) for word in words],
+        dirs=tuple(folder for folder in dirs if folder != shipped),
+    )
+
+
+def run(
+    flags: list[str],
+    words: list[str],
+    job: Callable[[Composed], Record],
+    dirs: Iterable[Path | str] = (),
+) -> list[Record]:
+    """Hand words to `hydra.main`, which calls `job` once, or once per job of a sweep.
+
+    Records travel through files, so that a launcher may run jobs in other processes.
+
+    Args:
+        flags: Hydra's own flags with their values, such as `["-m"]`.
+        words: `key=value` overrides.
+        job: turns a composed, unchecked configuration into a JSON-ready record; must not raise.
+        dirs: the folders named by `--config-dir` among the flags.
+
+    Returns:
+        The records in the order of the jobs; empty when Hydra only showed something.
+
+    Raises:
+        ConfigError: Hydra could not compose it.
+    """
+    folders = tuple(Path(folder).absolute() for folder in dirs)
+    with explained(folders), tempfile.TemporaryDirectory(prefix="grpo-") as scratch:
+        absolute = register(words, folders)
+
+        def task(cfg: DictConfig) -> None:
+            own = HydraConfig.get()
+            number = 0 if OmegaConf.is_missing(own.job, "num") else own.job.num
+            record = job(_composed(cfg, own, absolute))
+            text = json.dumps(record, default=float)
+            Path(scratch, f"{number:06d}.json").write_text(text, encoding="utf-8")
+
+        # The basic sweeper writes multirun.yaml into its folder, whatever it is told.
+        overrides = [f"hydra.sweep.dir='{scratch}'", *map(rewrite, words)]
+        with _argv([sys.argv[0], *flags, *overrides]):
+            hydra.main(str(conf_dir()), "train", version_base="1.3")(task)()
+        return [json.loads(p.read_text("utf-8")) for p in sorted(Path(scratch).glob("*.json"))]
+
+
+@contextmanager
+def _argv(words: list[str]) -> Iterator[None]:
+    """Let Hydra's argument parser see `words`, and exceptions come out of it."""
+    before = sys.argv
+    sys.argv = words
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = before

@@ -1,0 +1,117 @@
+"""The config of a run that is already there: data, until trust is established."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from grpo_cli.config import trust
+from grpo_cli.config.schema import TrainConf, is_own
+from grpo_cli.errors import CheckpointError
+from grpo_cli.rundir import RunFolder
+
+
+def mark(text: str, cfg: DictConfig) -> dict[str, Any]:
+    """Return what lets this user open a run again without being asked; kept in `meta.json`.
+
+    Args:
+        text: `config.yaml` as it is stored.
+        cfg: the same, composed; what it names has been imported by now.
+
+    Returns:
+        folder: where modules of the person's own are found; sources: their files, and those named
+        in the config; seal: over the config, the folder, and the sources with their content.
+    """
+    folder, own = str(Path.cwd()), trust.own_code(cfg)
+    sources = [*trust.source_files(own), *_module_files(own)]
+    return {
+        "folder": folder,
+        "sources": [str(path) for path in sources],
+        "seal": trust.seal(_sealed(text, folder), sources),
+    }
+
+
+def open_config(run: RunFolder, *, trusted: bool, named: set[str]) -> DictConfig:
+    """Read a run's config, and decide whether the code it needs to act may be imported.
+
+    Args:
+        run: the run's folder.
+        trusted: the person said `--trust`.
+        named: parts that the person named on this command line.
+
+    Raises:
+        CheckpointError: the config is damaged, or a stranger's and its environment or policy is
+            code of its own.
+    """
+    text = run.read("config.yaml")
+    try:
+        saved = OmegaConf.create(text)
+        cfg = OmegaConf.merge(OmegaConf.structured(TrainConf), saved)
+        OmegaConf.resolve(cfg)
+    except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"{run.path}/config.yaml is damaged: {str(error).splitlines()[0]}",
+            "use another run, or a copy of this one",
+        ) from error
+    if not isinstance(cfg, DictConfig) or OmegaConf.is_missing(cfg.env, "id"):
+        raise CheckpointError(
+            f"{run.path}/config.yaml names no environment", "use another run, or a copy"
+        )
+    if "name" not in cfg.policy:
+        raise CheckpointError(
+            f"{run.path}/config.yaml names no policy", "use another run, or a copy of this one"
+        )
+    _require_trust(run, text, cfg, trusted, named)
+    return cfg
+
+
+def _require_trust(
+    run: RunFolder, text: str, cfg: DictConfig, trusted: bool, named: set[str]
+) -> None:
+    """Allow the environment and the policy to be imported; nothing else of a run is."""
+    used = {str(cfg.env.id), str(cfg.policy.name)}
+    names = [name for name in trust.own_code(cfg) if name in used]
+    if not names:
+        return
+    meta = run.read_json("meta.json")
+    folder, sources = str(meta.get("folder", "")), _texts(meta.get("sources"))
+    # All that the config names must be covered, so that leaving a file out proves nothing.
+    listed = {str(path) for path in trust.source_files(trust.own_code(cfg))} <= set(sources)
+    seal = str(meta.get("seal", ""))
+    if trusted or (
+        listed and trust.verify(_sealed(text, folder), [Path(file) for file in sources], seal)
+    ):
+        if folder:
+            trust.make_importable(Path(folder))
+        return
+    unnamed = [name for name in names if name not in named]
+    if unnamed:
+        raise CheckpointError(
+            f"{run.path} would import {', '.join(unnamed)}, and was not made here by you, or has "
+            "changed since",
+            f"look at that code, then say --trust, or name it: env={cfg.env.id}"
+            if unnamed == [cfg.env.id]
+            else "look at that code, then say --trust",
+        )
+
+
+def _sealed(text: str, folder: str) -> str:
+    return f"{folder}\n{text}"
+
+
+def _texts(value: object) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _module_files(own: list[str]) -> list[Path]:
+    """Return the files of the modules that own code came from; installed packages are left out."""
+    files = []
+    for name in own:
+        place = name.partition(":")[0] if ":" in name else name.rpartition(".")[0]
+        file = getattr(sys.modules.get(place), "__file__", None)
+        if is_own(name) and file and "site-packages" not in Path(file).parts:
+            files.append(Path(file).absolute())
+    return files

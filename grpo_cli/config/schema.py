@@ -1,0 +1,201 @@
+"""What may be configured: keys, types, units, ranges and one sentence of help for each.
+
+Only the standard library is imported here, so that `grpo train --help` stays fast.
+"""
+
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
+
+MISSING = "???"
+"""OmegaConf's mark for a value that must be given."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value has to satisfy beyond its type.
+
+    Attributes:
+        kind: `int`, `float`, `bool` or `str`; None takes the type of the shipped default.
+        low: smallest value allowed.
+        above: the value must be larger than this.
+        high: largest value allowed.
+        choices: the only texts allowed, besides numbers where `kind` is a number; for a list,
+            the only elements.
+        pattern: what a text has to match, as a whole.
+        says: `pattern` in words.
+        optional: null is allowed as well.
+    """
+
+    kind: type | None = None
+    low: float | None = None
+    above: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    pattern: str = ""
+    says: str = ""
+    optional: bool = False
+
+
+def _key(default: Any, help: str, unit: str = "", **rule: Any) -> Any:
+    return field(default=default, metadata={"help": help, "unit": unit, "rule": Rule(**rule)})
+
+
+def _node() -> Any:
+    return field(default_factory=dict)
+
+
+def _device() -> Any:
+    says = "auto, cpu, cuda or cuda:N"
+    return _key("auto", says, pattern=r"auto|cpu|cuda(:\d+)?", says=says)
+
+
+@dataclass
+class EnvConf:
+    """The environment: its id, what `gymnasium.make` gets besides it, and a time limit."""
+
+    id: str = MISSING
+    kwargs: dict[str, Any] = _node()
+    max_steps: int | None = _key(
+        None, "time limit; null takes the environment's own", "steps", kind=int, low=1,
+        optional=True,
+    )  # fmt: skip
+
+
+@dataclass
+class TrainConf:
+    """The configuration tree of `grpo train`: everyday keys, then one node per component."""
+
+    env: EnvConf = field(default_factory=EnvConf)
+    group_size: int = _key(8, "attempts compared with each other", "members", low=2)
+    num_groups: int = _key(4, "groups sampled for each update", "groups", low=1)
+    total_steps: int = _key(1_000_000, "training budget", "env steps", low=1)
+    seed: int = _key(0, "every random number follows from it", low=0)
+    lr: float = _key(1e-3, "step size of the optimizer", above=0)
+    gamma: float = _key(0.99, "discount of later rewards", low=0, high=1)
+    epochs: int = _key(4, "passes over the rollout in one update", "passes", low=1)
+    num_minibatches: int = _key(4, "parts the rollout is cut into in each epoch", "parts", low=1)
+    minibatch_size: int | None = _key(
+        None, "upper bound; splits the minibatches further", "rows", low=1, optional=True
+    )
+    device: str = _device()
+    name: str = _key(
+        "grpo", "first part of the run folder's name", pattern=r"(?!\.)[^/\\\x00-\x1f]+",
+        says="a text without slashes that does not begin with a dot",
+    )  # fmt: skip
+    stop_at: Any = _key(
+        "auto", "mean reward that ends training: auto (the env's threshold), a number, none",
+        "reward", kind=float, choices=("auto", "none"), optional=True,
+    )  # fmt: skip
+    eval_every: int = _key(50_000, "distance between evaluations", "env steps", low=1)
+    save_every: int = _key(50_000, "distance between checkpoints", "env steps", low=1)
+    log_every: int = _key(1, "distance between TensorBoard points", "updates", low=1)
+    group: dict[str, Any] = _node()
+    reward_scaling: dict[str, Any] = _node()
+    advantage: dict[str, Any] = _node()
+    loss: dict[str, Any] = _node()
+    kl: dict[str, Any] = _node()
+    entropy: dict[str, Any] = _node()
+    policy: dict[str, Any] = _node()
+    optim: dict[str, Any] = _node()
+    backend: dict[str, Any] = _node()
+    eval: dict[str, Any] = _node()
+    checkpoint: dict[str, Any] = _node()
+    sinks: dict[str, Any] = _node()
+
+
+@dataclass
+class EvalConf:
+    """The words of `grpo eval`."""
+
+    ckpt: str = _key(MISSING, "a run, a checkpoint, <run>/best, or last or best of the newest run")
+    episodes: int = _key(100, "how many in each mode", "episodes", low=1)
+    mode: str = _key(
+        "both", "how the policy acts: greedy, sampled, both", choices=("greedy", "sampled", "both")
+    )
+    seed: int | None = _key(
+        None, "null takes the evaluation seeds of the run", low=0, optional=True
+    )
+    min_reward: float | None = _key(
+        None, "exit 5 when the mean of any mode is below it", "reward", kind=float, optional=True
+    )
+    env: str | None = _key(
+        None, "must be the run's env; naming it allows its own code to be imported", optional=True
+    )
+    device: str = _device()
+    video: str | None = _key(
+        None, "film of the first episodes, a .mp4 or .gif file; greedy unless mode=sampled",
+        pattern=r"(?is).*[^/\\]\.(mp4|gif)", says="a file ending in .mp4 or .gif", optional=True,
+    )  # fmt: skip
+    video_episodes: int = _key(1, "how many are filmed, one after the other", "episodes", low=1)
+
+
+def is_own(name: str) -> bool:
+    """Say whether a choice names a person's own code: it contains `.` or `:`."""
+    return "." in name or ":" in name
+
+
+COMPONENTS = (
+    "group",
+    "reward_scaling",
+    "advantage",
+    "loss",
+    "kl",
+    "entropy",
+    "policy",
+    "optim",
+    "backend",
+    "eval",
+    "checkpoint",
+    "sinks",
+)
+"""Top-level nodes that are filled by a choice: `loss=clip`."""
+
+GROUPS = ("env", *COMPONENTS, "preset")
+"""Every config group a person may choose from."""
+
+NAMED = tuple(group for group in COMPONENTS if group not in ("eval", "checkpoint"))
+"""Components whose `name` says which code runs; a person's own code may take the place."""
+
+ALIASES = {"samples_per_time_step": "group_size", "reward_scaling_fn": "reward_scaling"}
+"""Other names accepted on the command line."""
+
+_POSITIVE = Rule(above=0)
+_POSITIVE_OR_NULL = Rule(kind=float, above=0, optional=True)
+_COUNT = Rule(low=1)
+
+COMPONENT_RULES: dict[str, Rule] = {
+    "reward_scaling.scope": Rule(choices=("batch", "group")),
+    "reward_scaling.eps": _POSITIVE,
+    "reward_scaling.gamma": Rule(low=0, high=1),
+    "reward_scaling.limit": _POSITIVE,
+    "advantage.value": Rule(choices=("return_to_go", "return")),
+    "advantage.key": Rule(choices=("group_step", "group")),
+    "advantage.baseline": Rule(choices=("loo", "mean", "none")),
+    "advantage.scale": Rule(choices=("batch", "group", "none", "timestep", "max_abs")),
+    "advantage.fallback": Rule(choices=("neighbour_step", "all_groups")),
+    "advantage.adjust": Rule(choices=("none", "linear")),
+    "advantage.min_peers": _COUNT,
+    "advantage.eps": _POSITIVE,
+    "advantage.ddof": Rule(low=0, high=1),
+    "loss.eps_low": Rule(above=0, high=1),
+    "loss.eps_high": _POSITIVE_OR_NULL,
+    "kl.coef": Rule(low=0),
+    "kl.reference": Rule(choices=("initial", "old")),
+    "entropy.coef": Rule(low=0),
+    "policy.hidden": _COUNT,
+    "policy.activation": Rule(choices=("tanh", "relu", "silu")),
+    "policy.bounds": Rule(choices=("clip", "tanh")),
+    "optim.eps": _POSITIVE,
+    "optim.schedule": Rule(choices=("constant", "linear")),
+    "optim.max_grad_norm": _POSITIVE_OR_NULL,
+    "optim.target_kl": _POSITIVE_OR_NULL,
+    "eval.episodes": _COUNT,
+    "eval.final_episodes": _COUNT,
+    "checkpoint.keep": _COUNT,
+}
+"""Ranges and choices of the shipped components; types come from their YAML files."""
+
+
+def everyday(conf: type = TrainConf) -> dict[str, Field[Any]]:
+    """Return the fields of `conf` that carry help, by name, in the order they are written."""
+    return {entry.name: entry for entry in fields(conf) if "help" in entry.metadata}

@@ -1,0 +1,99 @@
+"""Backend `native`: Gymnasium's own vector CartPole, all members in one NumPy step.
+
+Starts come from the plain environment's reset, one seed at a time, so a member starts exactly
+where it would on `sync`. The vector environment would reset by itself and step the finished too;
+here its state is narrowed to the members that still live, so nothing idle is computed.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv, CartPoleVectorEnv
+from numpy.typing import NDArray
+
+from grpo_cli.rollout import Ints
+
+
+class NativeCartPole:
+    """`CartPoleVectorEnv` behind the backend contract.
+
+    Args:
+        make: makes one plain CartPole.
+        num_members: how many live side by side.
+        max_steps: time limit in steps.
+    """
+
+    name = "native"
+
+    def __init__(self, make: Callable[[], gym.Env], num_members: int, max_steps: int) -> None:
+        self._plain = make()
+        # Its own counter never ends a member: the time limit is counted here.
+        self._vector = CartPoleVectorEnv(num_members, max_episode_steps=2**31 - 1)
+        self._max_steps = max_steps
+        self._alive = np.arange(num_members)
+        self._elapsed = 0
+
+    @staticmethod
+    def fits(env: gym.Env) -> bool:
+        """Say whether the plain environment is an unchanged CartPole."""
+        core = env.unwrapped
+        return (
+            type(core) is CartPoleEnv
+            and not core._sutton_barto_reward
+            and core.kinematics_integrator == "euler"
+        )
+
+    def reset(self, seeds: Ints) -> NDArray:
+        """Set M members to the starts of their seeds; observations [M, 4]."""
+        drawn, place = np.unique(seeds, return_inverse=True)
+        starts = np.stack([self._start(int(seed)) for seed in drawn], axis=1)
+        self._set(starts[:, place])
+        self._alive = np.arange(len(seeds))
+        self._elapsed = 0
+        return starts[:, place].T.astype(np.float32)
+
+    def step(
+        self, ids: Ints, actions: NDArray
+    ) -> tuple[NDArray, NDArray, NDArray, NDArray, list[dict[str, Any]]]:
+        """Step the named members, a subset of those of the last call; see `Sync.step`."""
+        if len(ids) != len(self._alive):
+            keep = np.isin(self._alive, ids, assume_unique=True)
+            self._set(self._state[:, keep])
+            self._alive = ids
+        self._vector.prev_done[:] = False
+        obs, reward, terminated, _, _ = self._vector.step(actions)
+        self._elapsed += 1
+        truncated = np.full(len(ids), self._elapsed >= self._max_steps)
+        return obs, reward.astype(np.float64), terminated, truncated, []
+
+    def close(self) -> None:
+        """Close both environments."""
+        self._plain.close()
+        self._vector.close()
+
+    @property
+    def _state(self) -> NDArray:
+        state = self._vector.state
+        if state is None:
+            raise RuntimeError("step before reset")
+        return state
+
+    def _start(self, seed: int) -> NDArray[np.float64]:
+        """Return the state [4] in which the plain environment starts with this seed."""
+        self._plain.reset(seed=seed)
+        core = self._plain.unwrapped
+        if not isinstance(core, CartPoleEnv):
+            raise TypeError(f"not a CartPole: {core}")
+        return np.array(core.state, dtype=np.float64)
+
+    def _set(self, state: NDArray) -> None:
+        """Make the vector environment hold exactly these members, [4, M]."""
+        width = state.shape[1]
+        vector = self._vector
+        vector.num_envs = width
+        vector.action_space = gym.vector.utils.batch_space(vector.single_action_space, width)
+        vector.state = state
+        vector.steps = np.zeros(width, dtype=np.int32)
+        vector.prev_done = np.zeros(width, dtype=np.bool_)

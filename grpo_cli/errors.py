@@ -1,0 +1,54 @@
+"""Errors that a person can act on: one line of what happened, one of what to do.
+
+Each class carries the exit code of the process; only the doors (`cli`) print them.
+"""
+
+
+class GrpoError(Exception):
+    """Something went wrong that the user can understand.
+
+    Args:
+        what: one line, what happened.
+        fix: one line, what to do about it; empty where nothing sensible can be said.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.fix = fix
+
+
+class EnvError(GrpoError):
+    """The environment raised, or returned something impossible, or training failed."""
+
+
+class ConfigError(GrpoError):
+    """Words, a config file or an environment id cannot be used as they are."""
+
+    exit_code = 2
+
+
+class CheckpointError(GrpoError):
+    """A run or checkpoint is missing, damaged, untrusted, or made for something else."""
+
+    exit_code = 2
+
+
+class MissingPackage(GrpoError):
+    """An optional package is needed and not installed."""
+
+    exit_code = 3
+
+
+class NonFinite(GrpoError):
+    """A loss, gradient, reward or observation is not a finite number."""
+
+    exit_code = 4
+
+
+class BelowMinReward(GrpoError):
+    """An evaluation stayed below `min_reward`."""
+
+    exit_code = 5

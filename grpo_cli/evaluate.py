@@ -1,0 +1,87 @@
+"""Scoring a policy: exactly N episodes on the plain Gymnasium environment, greedy or sampled."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grpo_cli.envs import EnvSource, Sync
+from grpo_cli.policies import Policy
+from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
+from grpo_cli.rollout import Floats, Ints
+from grpo_cli.walk import Outcome, walk
+
+Mode = Literal["greedy", "sampled"]
+MODES: tuple[Mode, Mode] = ("greedy", "sampled")
+SIDE_BY_SIDE = 50  # episodes stepped together: enough to batch the policy, few enough to hold
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of E episodes."""
+
+    ret: Floats  # [E], raw return
+    length: Ints  # [E], steps
+    success: NDArray[np.bool_] | None  # [E]
+
+
+class Evaluator:
+    """Plain environments, made once, for as many evaluations as are asked for.
+
+    Args:
+        source: the environment.
+        seed: part of the address of starts and action noise.
+        use: `Use.CHECK` while training, `Use.FINAL` for final scores: they share no start.
+    """
+
+    def __init__(self, source: EnvSource, seed: int, use: Use) -> None:
+        self.source = source
+        self.seed = seed
+        self.use = use
+        self._backend: Sync | None = None
+
+    def scores(self, policy: Policy, episodes: int, mode: Mode) -> Scores:
+        """Play exactly `episodes` episodes, the same starts every time.
+
+        Every episode counts, long or short: each has its own seed and is played to its end.
+
+        Args:
+            policy: who acts.
+            episodes: how many, >= 1.
+            mode: greedy takes the most probable action, sampled draws it.
+
+        Raises:
+            EnvError: the environment raised.
+        """
+        address = (self.seed, Purpose.EVAL, int(self.use))
+        seeds = reset_seeds(rng(*address), episodes, self.use)
+        width = min(episodes, SIDE_BY_SIDE)
+        if self._backend is None or len(self._backend.envs) < width:
+            self.close()
+            self._backend = Sync(self.source.make, width)
+        parts = []
+        for first in range(0, episodes, width):
+            chunk = seeds[first : first + width]
+            noise = None
+            if mode == "sampled":
+                numbers = range(first + 1, first + 1 + len(chunk))
+                generators = [rng(*address, number) for number in numbers]
+                noise = ActionNoise(generators, 1, policy.family.noise_width)
+            parts.append(walk(self._backend, self.source.codec, policy, chunk, noise))
+        return _joined(parts)
+
+    def close(self) -> None:
+        """Close the environments."""
+        if self._backend is not None:
+            self._backend.close()
+            self._backend = None
+
+
+def _joined(parts: list[Outcome]) -> Scores:
+    success = [part.success for part in parts if part.success is not None]
+    return Scores(
+        ret=np.concatenate([part.ret for part in parts]),
+        length=np.concatenate([part.length for part in parts]),
+        success=np.concatenate(success) if len(success) == len(parts) else None,
+    )

@@ -1,0 +1,47 @@
+"""Final scores of a policy, as a summary for people and programs."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from grpo_cli.evaluate import Evaluator, Mode, Scores
+from grpo_cli.policies import Policy
+from grpo_cli.randomness import Purpose, rng
+from grpo_cli.statistics import summarise
+
+
+def final_scores(
+    evaluator: Evaluator, policy: Policy, episodes: int, modes: Iterable[Mode]
+) -> dict[str, dict[str, Any]]:
+    """Score a policy in each mode.
+
+    Args:
+        evaluator: plays the episodes.
+        policy: who acts.
+        episodes: exactly so many in each mode.
+        modes: greedy, sampled.
+
+    Returns:
+        Per mode: episodes, mean, ci_low, ci_high (95 % bootstrap), std, median, iqm in the unit
+        of the reward, length_mean in steps, success_rate or None.
+
+    Raises:
+        EnvError: the environment raised.
+    """
+    return {
+        mode: _described(evaluator.scores(policy, episodes, mode), evaluator.seed) for mode in modes
+    }
+
+
+def _described(scores: Scores, seed: int) -> dict[str, Any]:
+    summary = summarise(scores.ret, rng(seed, Purpose.BOOTSTRAP))
+    return {
+        "episodes": summary.count,
+        "mean": summary.mean,
+        "ci_low": summary.ci_low,
+        "ci_high": summary.ci_high,
+        "std": summary.std,
+        "median": summary.median,
+        "iqm": summary.iqm,
+        "length_mean": float(scores.length.mean()),
+        "success_rate": None if scores.success is None else float(scores.success.mean()),
+    }

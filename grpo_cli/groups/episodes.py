@@ -1,0 +1,139 @@
+"""Group mode `episodes`: G episodes from one start, compared with each other.
+
+Members of all groups step together; who has finished drops out and is not stepped again.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from grpo_cli.envs import Backend, Codec, Restarts
+from grpo_cli.errors import ConfigError, NonFinite
+from grpo_cli.policies import Policy
+from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
+from grpo_cli.rollout import Episodes, Floats, Ints, Rollout
+from grpo_cli.walk import Outcome, Round, walk
+
+__all__ = ["episodes"]
+
+
+class episodes:  # noqa: N801 - a group mode is called by its config name
+    """Sample groups of whole episodes.
+
+    Args:
+        backend: steps the members.
+        codec: turns flat actions into the environment's.
+        num_groups: groups per update.
+        group_size: members per group, G.
+        seed: the run's seed.
+        same_start: members of a group are reset with one seed; otherwise each with its own.
+        slots: members that live side by side; a free slot starts the next one. None: all.
+        shared_noise: members of a group get the same action noise; only with starts of their own,
+            else they would all do the same.
+
+    Raises:
+        ConfigError: members would be identical, or the backend cannot refill slots.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        codec: Codec,
+        num_groups: int,
+        group_size: int,
+        seed: int,
+        *,
+        same_start: bool = True,
+        shared_noise: bool = False,
+        slots: int | None = None,
+    ) -> None:
+        if same_start and shared_noise:
+            raise ConfigError(
+                "members with one start and one stream of noise all do the same",
+                "set group.shared_noise=false, or group.same_start=false",
+            )
+        if slots is not None and not isinstance(backend, Restarts):
+            raise ConfigError(
+                f"backend {backend.name} starts all members together, group.slots cannot be",
+                "set backend=sync or backend=async, or group.slots=null",
+            )
+        self.backend = backend
+        self.codec = codec
+        self.num_groups = num_groups
+        self.group_size = group_size
+        self.seed = seed
+        self.same_start = same_start
+        self.shared_noise = shared_noise
+        self.slots = slots
+
+    def sample(self, policy: Policy, update: int) -> Rollout:
+        """Play one episode with every member.
+
+        Args:
+            policy: who acts.
+            update: number of the policy update, part of every random number's address.
+
+        Raises:
+            EnvError: the environment raised.
+            NonFinite: it returned a reward or an observation that is nan or inf.
+        """
+        groups = range(self.num_groups)
+        seeds = np.concatenate([self._seeds(update, group) for group in groups])
+        noise = ActionNoise(
+            [rng(self.seed, Purpose.ACTION, update, group) for group in groups],
+            self.group_size,
+            policy.family.noise_width,
+            self.shared_noise,
+        )
+        group = np.repeat(np.arange(self.num_groups), self.group_size)
+        rounds: list[Round] = []
+        outcome = walk(
+            self.backend, self.codec, policy, seeds, noise, slots=self.slots, rounds=rounds
+        )
+        return _pack(rounds, seeds, group, outcome)
+
+    def _seeds(self, update: int, group: int) -> Ints:
+        generator = rng(self.seed, Purpose.START, update, group)
+        if self.same_start:
+            return np.repeat(reset_seeds(generator, 1, Use.TRAIN), self.group_size)
+        return reset_seeds(generator, self.group_size, Use.TRAIN)
+
+
+def _pack(rounds: Sequence[Round], seeds: Ints, group: Ints, outcome: Outcome) -> Rollout:
+    """Turn rounds of steps into rows ordered by member, then time."""
+    member, step, obs, action, logprob, reward = (
+        np.concatenate(column) for column in zip(*rounds, strict=True)
+    )
+    order = np.argsort(member, kind="stable")
+    obs, reward = obs[order], np.asarray(reward[order], dtype=np.float64)
+    _check_finite(obs, reward)
+    return Rollout(
+        obs=torch.from_numpy(obs),
+        action=torch.from_numpy(action[order]),
+        logprob=logprob[order],
+        reward=reward,
+        member=member[order],
+        step=step[order],
+        weight=np.ones(len(member)),
+        group=group,
+        seed=seeds,
+        terminated=outcome.terminated,
+        truncated=outcome.truncated,
+        episodes=Episodes(outcome.ret, outcome.length, outcome.success),
+        sim_steps=len(member),
+        slot_steps=outcome.slot_steps,
+        env_s=outcome.env_s,
+        act_s=outcome.act_s,
+    )
+
+
+def _check_finite(obs: NDArray, reward: Floats) -> None:
+    """Refuse numbers that no policy can learn from."""
+    for name, values in (("observation", obs), ("reward", reward)):
+        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+            raise NonFinite(
+                f"the environment returned a non-finite {name}",
+                "mend the environment, or lower lr if the actions have grown without bound",
+            )

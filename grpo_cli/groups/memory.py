@@ -1,0 +1,50 @@
+"""How many bytes a rollout will take, before the first one is sampled."""
+
+import os
+
+import numpy as np
+
+from grpo_cli.envs import EnvSource
+from grpo_cli.errors import ConfigError
+
+# Observations lie in memory three times while steps are packed into rows; the other columns
+# (member, step, action, log-probability, reward, weight, advantage, temporaries) take about this.
+COPIES = 3
+OTHER_BYTES = 160
+
+
+def check_memory(source: EnvSource, num_members: int) -> None:
+    """Refuse a rollout that could take more than half of the free memory.
+
+    Args:
+        source: the environment; its time limit bounds the rows of a member.
+        num_members: members per update.
+
+    Raises:
+        ConfigError: it could; says which keys make it smaller.
+    """
+    space = source.observation_space
+    dtype = space.dtype or np.dtype(np.float64)
+    row = COPIES * int(np.prod(space.shape or ())) * dtype.itemsize + OTHER_BYTES
+    needed, free = num_members * source.max_steps * row, _free_bytes()
+    if free is not None and needed > free / 2:
+        raise ConfigError(
+            f"one update could take {needed / 1e9:.1f} GB ({num_members:,} members of up to "
+            f"{source.max_steps:,} steps), more than half of the {free / 1e9:.1f} GB that are free",
+            "lower num_groups or group_size, or set env.max_steps",
+        )
+
+
+def _free_bytes() -> int | None:
+    """Memory that can be had without swapping; None where the system does not say."""
+    try:
+        with open("/proc/meminfo") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return None

@@ -1,0 +1,147 @@
+"""The data that travels: `Rollout -> Scored -> Batch`, one frozen type for each stage.
+
+M members (attempts) lie packed as N rows (steps), ordered by member, then time, without padding.
+A stage has no field that is filled in later: holding a `Scored` means the rollout was scored.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def bincount(index: Ints, weight: Floats, size: int = 0) -> Floats:
+    """Sum weights by index, [K] -> [size or more]; `np.bincount` with a type that checkers know."""
+    return np.bincount(index, weights=weight, minlength=size).astype(np.float64, copy=False)
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Episodes that ended in a rollout, E of them: raw return, length in steps, success or None."""
+
+    ret: Floats  # [E]
+    length: Ints  # [E]
+    success: NDArray[np.bool_] | None  # [E]
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What one sampling of groups brought home. N rows, M members, O and A dimensions."""
+
+    # Rows.
+    obs: Tensor  # [N, *O], the environment's dtype
+    action: Tensor  # [N, A], flat
+    logprob: NDArray[np.float32]  # [N], nats, under the policy that acted
+    reward: Floats  # [N], raw
+    member: Ints  # [N]
+    step: Ints  # [N], from 0 in each member
+    weight: Floats  # [N], 0: never learned from
+    # Members.
+    group: Ints  # [M]
+    seed: Ints  # [M], what the environment was reset with
+    terminated: NDArray[np.bool_]  # [M]
+    truncated: NDArray[np.bool_]  # [M]
+    # Facts.
+    episodes: Episodes
+    sim_steps: int  # transitions the simulator computed
+    slot_steps: int  # what it would have computed had no slot been idle
+    env_s: float  # seconds inside the environment
+    act_s: float  # seconds inside the policy
+
+    @cached_property
+    def group_N(self) -> Ints:
+        """Group of each row, [N]."""
+        return self.group[self.member]
+
+    @cached_property
+    def first_row(self) -> Ints:
+        """Index of each member's first row, [M]."""
+        return np.searchsorted(self.member, np.arange(len(self.group)))
+
+    @cached_property
+    def num_groups(self) -> int:
+        """Number of groups."""
+        return int(self.group.max()) + 1
+
+    def per_member(self, value_N: Floats) -> Floats:
+        """Sum a row quantity over each member: [N] -> [M]."""
+        return bincount(self.member, value_N, len(self.group))
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A rollout whose rows have an advantage."""
+
+    rollout: Rollout
+    reward: Floats  # [N], scaled
+    advantage: Floats  # [N], dimensionless after scaling
+    dead: NDArray[np.bool_]  # [num_groups], no spread: exactly zero advantage
+    measured: dict[str, float] = field(default_factory=dict)  # metrics seen on the way
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows for one gradient step, B of them, on the policy's device."""
+
+    obs: Tensor  # [B, *O]
+    action: Tensor  # [B, A]
+    old_logprob: Tensor  # [B], nats, before the update
+    advantage: Tensor  # [B]
+    weight: Tensor  # [B]
+    reference: Tensor | None  # [B, P] parameters of the reference's action distribution
+
+    def rows(self, index: Tensor) -> "Batch":
+        """Return the chosen rows, [len(index)]."""
+        return self._each(lambda column: column.index_select(0, index))
+
+    def split(self, parts: int) -> "list[Batch]":
+        """Cut into so many parts of nearly equal size, without a copy."""
+        edges = [len(self.weight) * part // parts for part in range(parts + 1)]
+        return [self._each(lambda c, a=a, b=b: c[a:b]) for a, b in pairwise(edges)]
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        columns = {f.name: getattr(self, f.name) for f in fields(self)}
+        filled = {name: change(column) for name, column in columns.items() if column is not None}
+        return replace(self, **filled)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean that can still be added to others: detached (sum, count), scalars on the device."""
+
+    total: Tensor
+    count: Tensor
+
+    @staticmethod
+    def of(value: Tensor, weight: Tensor) -> "Mean":
+        """Return the weighted mean of `value` [B] with `weight` [B]."""
+        value = value.detach()
+        return Mean((value * weight).sum(), weight.sum())
+
+    def __add__(self, other: "Mean") -> "Mean":
+        """Pool two means."""
+        return Mean(self.total + other.total, self.count + other.count)
+
+    def item(self) -> float:
+        """Return the mean as a float; 0 when nothing was counted. Waits for the device."""
+        count = float(self.count)
+        return float(self.total) / count if count else 0.0
+
+
+def add_means(into: dict[str, Mean], more: dict[str, Mean]) -> None:
+    """Pool `more` into `into`, name by name."""
+    for name, mean in more.items():
+        into[name] = into[name] + mean if name in into else mean
+
+
+def as_tensor(values: NDArray[np.generic], device: torch.device) -> Tensor:
+    """Return the array as a float32 tensor on the device."""
+    return torch.as_tensor(np.ascontiguousarray(values, dtype=np.float32), device=device)

@@ -1,0 +1,90 @@
+"""One sentence when a run looks off: what is seen, and what to turn.
+
+A rule is a condition on recent means and a sentence; the first that holds is shown. To add one,
+add a row to RULES and a test.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from grpo_cli.sinks.format import number, percent
+from grpo_cli.sinks.history import History
+
+# The first updates of a run are unlike the rest.
+WARM_UP = 10
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A condition and the sentence for it; both see the recent mean of `metric`."""
+
+    name: str
+    metric: str
+    when: Callable[[float, History], bool]
+    say: Callable[[float, History], str]
+
+
+def _below_goal(history: History) -> bool:
+    """Whether there is something left to learn: equal returns at the goal are no fault."""
+    goal, reward = history.facts.stop_at, history.now("rollout/ep_rew_mean")
+    return goal is None or reward is None or reward < goal
+
+
+def _entropy_gone(entropy: float, history: History) -> bool:
+    # A density's entropy may be negative and says nothing by its size; a categorical's is in
+    # [0, log n].
+    first = history.first.get("train/entropy", 0.0)
+    early = history.progress < 0.3 and _below_goal(history)
+    return early and 0 <= entropy < 0.05 * first
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "dead groups",
+        "group/frac_reward_zero_std",
+        lambda x, h: x > 0.5 and _below_goal(h),
+        lambda x, h: f"{percent(x)} of groups have no spread: raise group_size or entropy.coef",
+    ),
+    Rule(
+        "no peers",
+        "baseline/no_peer_frac",
+        lambda x, h: x > 0.3,
+        lambda x, h: f"{percent(x)} of steps have no peer to be compared with: raise group_size",
+    ),
+    Rule(
+        "KL stop",
+        "train/epochs",
+        lambda x, h: h.facts.epochs is not None and h.facts.epochs > 1 and x < 0.5 * h.facts.epochs,
+        lambda x, h: f"the KL stop ends updates after {x:.1f} of {h.facts.epochs} epochs: lower lr",
+    ),
+    Rule(
+        "clipped",
+        "train/clip_ratio/region_mean",
+        lambda x, h: x > 0.4,
+        lambda x, h: f"{percent(x)} of rows are clipped: lower lr or epochs",
+    ),
+    Rule(
+        "entropy gone",
+        "train/entropy",
+        _entropy_gone,
+        lambda x, h: f"entropy is down to {number(x)} early: raise entropy.coef or lower lr",
+    ),
+    Rule(
+        "standing still",
+        "train/approx_kl",
+        # Near the end a linear schedule has brought lr, and with it every step, close to 0.
+        lambda x, h: abs(x) < 1e-6 and h.progress < 0.9 and _below_goal(h),
+        lambda x, h: f"the policy hardly moves (KL {number(x)}): raise lr",
+    ),
+)
+
+
+def advise(history: History) -> str | None:
+    """The sentence of the first rule that holds, or None."""
+    if history.updates < WARM_UP:
+        return None
+    for rule in RULES:
+        value = history.now(rule.metric)
+        if value is not None and rule.when(value, history):
+            return rule.say(value, history)
+    return None

@@ -1,0 +1,94 @@
+"""What a person sees while a command works. Everything goes to stderr; stdout is for results."""
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from grpo_cli.sinks.history import Facts
+from grpo_cli.sinks.protocol import Metrics, Sink
+from grpo_cli.sinks.stderr import say
+
+if TYPE_CHECKING:
+    from grpo_cli.sinks.dashboard import Dashboard
+
+__all__ = ["Facts", "View"]
+
+
+class View:
+    """Notices, warnings, and the picture of a training run.
+
+    A terminal gets the dashboard, anything else plain lines, and `quiet` or `json` neither.
+    Warnings are always shown, those that our modules log too.
+
+    Args:
+        quiet: show nothing but warnings.
+        json: the same; the result on stdout is for a program.
+    """
+
+    def __init__(self, quiet: bool = False, json: bool = False) -> None:
+        self._silent = quiet or json
+        self._dashboard: Dashboard | None = None
+        # Whoever logs below `grpo_cli` is heard through the newest view, above its dashboard.
+        logging.getLogger("grpo_cli").handlers = [_Forward(self)]
+
+    def notice(self, text: str) -> None:
+        """One dim line."""
+        if not self._silent:
+            self._say(text, "dim")
+
+    def warn(self, text: str) -> None:
+        """One line `warning: ...`, in quiet runs too."""
+        self._say(f"warning: {text}", "yellow")
+
+    def training(self, facts: Facts) -> Sink:
+        """The sink that shows a training run until it is closed."""
+        if self._silent:
+            return _Silent()
+        if not _can_draw():
+            # Here, not above: the view is made for every command, and lines only for training.
+            from grpo_cli.sinks.lines import Lines
+
+            return Lines(facts)
+        from grpo_cli.sinks.dashboard import Dashboard
+
+        self._dashboard = Dashboard(facts)
+        return self._dashboard
+
+    def _say(self, text: str, style: str) -> None:
+        line = " ".join(text.split())
+        if self._dashboard is not None and self._dashboard.is_up:
+            self._dashboard.say(line, style)
+            return
+        if _can_draw() and not os.environ.get("NO_COLOR"):
+            line = {"dim": "\x1b[2m", "yellow": "\x1b[33m"}[style] + line + "\x1b[0m"
+        say(line)
+
+
+class _Silent:
+    """A sink that shows nothing."""
+
+    def write(self, step: int, metrics: Metrics) -> None:
+        """Take the metrics and show nothing."""
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
+class _Forward(logging.Handler):
+    """Gives warnings that our modules log to the view."""
+
+    def __init__(self, view: View) -> None:
+        super().__init__(logging.WARNING)
+        self._view = view
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show a record."""
+        self._view.warn(record.getMessage())
+
+
+def _can_draw() -> bool:
+    """Whether stderr is a terminal that can move its cursor and show more than ASCII."""
+    if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        return False
+    return (sys.stderr.encoding or "").lower() == "utf-8"

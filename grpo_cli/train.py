@@ -1,0 +1,191 @@
+"""The training loop, on one screen: sample, score, update; evaluate, log and save when due."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from grpo_cli.evaluate import MODES, Mode, Scores
+from grpo_cli.policies import Policy
+from grpo_cli.rewards import distortion
+from grpo_cli.rollout import Rollout, Scored
+from grpo_cli.sinks import Sink
+
+Measured = dict[str, float | np.ndarray]
+
+
+class Sampler(Protocol):
+    """A group mode."""
+
+    def sample(self, policy: Policy, update: int) -> Rollout:
+        """Sample the groups of one update."""
+        ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a training run is made of, all built.
+
+    Attributes:
+        policy: learns in place.
+        sampler: brings home groups.
+        score: gives every row its advantage.
+        learn: `f(scored, update, progress) -> metrics`; progress runs from 0 to 1.
+        judge: `f(policy, mode) -> Scores`, the checks that may stop the run.
+        save: `f(steps, update, best)` writes a checkpoint.
+        sinks: receive metrics.
+        warn: says one line to the person.
+    """
+
+    policy: Policy
+    sampler: Sampler
+    score: Callable[[Rollout], Scored]
+    learn: Callable[[Scored, int, float], dict[str, float]]
+    judge: Callable[[Policy, Mode], Scores]
+    save: Callable[[int, int, bool], object]
+    sinks: list[Sink]
+    warn: Callable[[str], None]
+
+
+@dataclass
+class Progress:
+    """Where a run stands."""
+
+    steps: int = 0  # env steps, every simulated transition counted
+    update: int = 0
+    best: float = -np.inf  # worse of the two modes at the best evaluation, raw return
+    reached: bool = False  # an evaluation reached `stop_at` in both modes
+    started: float = field(default_factory=time.perf_counter)
+
+
+def train(
+    parts: Parts, *, total_steps: int, stop_at: float | None, eval_every: int, save_every: int
+) -> Progress:
+    """Train until `stop_at` is reached in both modes, or `total_steps` are used up.
+
+    Args:
+        parts: what the run is made of.
+        total_steps: env steps at which no further update begins.
+        stop_at: raw return that the mean of an evaluation must exceed by its standard error,
+            greedy and sampled; None: never.
+        eval_every: evaluate at the first update after each multiple, env steps.
+        save_every: the same for checkpoints; one is always written at the end.
+
+    Raises:
+        EnvError: the environment raised.
+        NonFinite: rewards, observations, losses or gradients stopped being numbers.
+    """
+    at = Progress()
+    log_s = 0.0
+    while at.steps < total_steps and not at.reached:
+        clock = _Clock()
+        rollout = parts.sampler.sample(parts.policy, at.update)
+        clock.lap("sample_s")
+        scored = parts.score(rollout)
+        if at.update == 0:
+            _warn_of_distortion(scored, parts.warn)
+        metrics: Measured = dict(parts.learn(scored, at.update, at.steps / total_steps))
+        clock.lap("update_s")
+        before, at.steps, at.update = at.steps, at.steps + rollout.sim_steps, at.update + 1
+        better = False
+        if _due(before, at.steps, eval_every) or (at.steps >= total_steps):
+            better = _evaluate(parts, at, stop_at, metrics)
+            clock.lap("eval_s")
+        if better or at.reached or _due(before, at.steps, save_every) or at.steps >= total_steps:
+            parts.save(at.steps, at.update, better)
+        metrics |= scored.measured | _sampled(scored) | clock.read(at, rollout, log_s)
+        log_s = _write(parts.sinks, at.steps, metrics)
+    return at
+
+
+def _write(sinks: list[Sink], step: int, metrics: Measured) -> float:
+    """Give every sink the metrics; returns the seconds it took, which the next update reports."""
+    started = time.perf_counter()
+    for sink in sinks:
+        sink.write(step, metrics)
+    return time.perf_counter() - started
+
+
+def _due(before: int, after: int, every: int) -> bool:
+    """Say whether a multiple of `every` lies in (before, after]."""
+    return after // every > before // every
+
+
+def _evaluate(parts: Parts, at: Progress, stop_at: float | None, metrics: Measured) -> bool:
+    """Judge the policy in both modes; says whether it is the best so far."""
+    means, lower = [], []
+    for mode in MODES:
+        scores = parts.judge(parts.policy, mode)
+        means.append(float(scores.ret.mean()))
+        lower.append(means[-1] - float(scores.ret.std()) / len(scores.ret) ** 0.5)
+        metrics[f"eval/{mode}/mean_reward"] = means[-1]
+        metrics[f"eval/{mode}/std_reward"] = float(scores.ret.std())
+        metrics[f"eval/{mode}/mean_ep_length"] = float(scores.length.mean())
+        if scores.success is not None:
+            metrics[f"eval/{mode}/success_rate"] = float(scores.success.mean())
+    # By one standard error: a mean of few episodes that is only just there often is not.
+    at.reached = stop_at is not None and min(lower) >= stop_at
+    better = min(means) > at.best
+    at.best = max(at.best, min(means))
+    return better
+
+
+def _sampled(scored: Scored) -> Measured:
+    """Describe episodes and groups."""
+    rollout = scored.rollout
+    episodes = rollout.episodes
+    groups = [episodes.ret[rollout.group == group] for group in range(rollout.num_groups)]
+    described: Measured = {
+        "rollout/ep_rew_mean": float(episodes.ret.mean()),
+        "rollout/ep_rew_std": float(episodes.ret.std()),
+        "rollout/ep_len_mean": float(episodes.length.mean()),
+        "rollout/truncated_frac": float(rollout.truncated.mean()),
+        "group/reward_std": float(np.mean([group.std() for group in groups])),
+        "group/reward_min": float(np.mean([group.min() for group in groups])),
+        "group/reward_max": float(np.mean([group.max() for group in groups])),
+        "group/idle_frac": 1.0 - rollout.sim_steps / rollout.slot_steps,
+        "hist/advantage": scored.advantage,
+        "hist/return": episodes.ret,
+    }
+    if episodes.success is not None:
+        described["rollout/success_rate"] = float(episodes.success.mean())
+    return described
+
+
+def _warn_of_distortion(scored: Scored, warn: Callable[[str], None]) -> None:
+    """Say on the first update when reward scaling moves rewards far enough to destabilise."""
+    rollout = scored.rollout
+    moved = distortion(rollout.per_member(rollout.reward), rollout.per_member(scored.reward))
+    if moved is not None:
+        warn(f"reward_scaling {moved}; this can destabilise training (reward_scaling=none)")
+
+
+class _Clock:
+    """Splits the wall time of one update into parts."""
+
+    def __init__(self) -> None:
+        self._start = self._last = time.perf_counter()
+        self._parts = {"sample_s": 0.0, "update_s": 0.0, "eval_s": 0.0}
+
+    def lap(self, name: str) -> None:
+        """Give the time since the last lap a name."""
+        now = time.perf_counter()
+        self._parts[name] += now - self._last
+        self._last = now
+
+    def read(self, at: Progress, rollout: Rollout, log_s: float) -> dict[str, float]:
+        """Return `time/*`, seconds of this update (log_s: of the one before); fps of the run."""
+        now = time.perf_counter()
+        other = now - self._start - sum(self._parts.values())
+        return {
+            **{f"time/{name}": seconds for name, seconds in self._parts.items()},
+            "time/env_s": rollout.env_s,
+            "time/act_s": rollout.act_s,
+            "time/log_s": log_s,
+            "time/other_s": other,
+            "time/fps": at.steps / (now - at.started),
+            "time/total_timesteps": float(at.steps),
+            "time/iterations": float(at.update),
+        }

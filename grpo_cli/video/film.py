@@ -1,0 +1,172 @@
+"""Filming a policy on an environment that draws: the episodes an evaluation starts with."""
+
+import os
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from grpo_cli.envs import EnvSource, Sync
+from grpo_cli.errors import ConfigError, EnvError, GrpoError, MissingPackage
+from grpo_cli.evaluate import Mode
+from grpo_cli.policies import Policy
+from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
+from grpo_cli.rollout import Ints
+from grpo_cli.video.files import WRITERS, Frame
+from grpo_cli.walk import walk
+
+RENDER_MODE = "rgb_array"
+DEFAULT_FPS = 30.0  # for an environment that does not say
+
+
+class Filmed(Sync):
+    """One environment that shows a frame after every reset and every step.
+
+    Args:
+        source: the environment.
+
+    Attributes:
+        take: receives the frames; nobody at first.
+    """
+
+    name = "filmed"
+
+    def __init__(self, source: EnvSource) -> None:
+        super().__init__(lambda: source.make(render_mode=RENDER_MODE), 1)
+        self.take: Callable[[Frame], None] = lambda _: None
+        self._id = source.id
+        self._shape: tuple[int, ...] | None = None
+
+    @property
+    def fps(self) -> float:
+        """Frames a second at which the environment looks natural."""
+        return float(self.envs[0].metadata.get("render_fps") or DEFAULT_FPS)
+
+    def reset(self, seeds: Ints) -> NDArray:
+        """Reset and show."""
+        obs = super().reset(seeds)
+        self._show()
+        return obs
+
+    def restart(self, ids: Ints, seeds: Ints) -> NDArray:
+        """Reset for the next episode and show."""
+        obs = super().restart(ids, seeds)
+        self._show()
+        return obs
+
+    def step(
+        self, ids: Ints, actions: NDArray
+    ) -> tuple[NDArray, NDArray, NDArray, NDArray, list[dict[str, Any]]]:
+        """Step and show."""
+        after = super().step(ids, actions)
+        self._show()
+        return after
+
+    def _show(self) -> None:
+        frame = self._render()
+        is_picture = isinstance(frame, np.ndarray) and frame.dtype == np.uint8
+        if not is_picture or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
+            raise ConfigError(
+                f"{self._id} renders {_described(frame)}, not a picture",
+                "let render() return an array [height, width, 3] of uint8",
+            )
+        if frame.shape != (self._shape or frame.shape):
+            raise EnvError(
+                f"{self._id} renders {_described(frame)} after pictures of {self._shape}",
+                "let render() return pictures of one size",
+            )
+        self._shape = frame.shape
+        self.take(frame)
+
+    def _render(self) -> Any:  # noqa: ANN401 - whatever a person's render() returns
+        try:
+            return self.envs[0].render()
+        except gym.error.DependencyNotInstalled as error:
+            raise MissingPackage(
+                f"{self._id} needs a package to render that is not installed", _first_line(error)
+            ) from error
+        except Exception as error:
+            raise EnvError(
+                f"{self._id} cannot render: {type(error).__name__}: {_first_line(error)}",
+                "leave out video=, or run again with --debug for the traceback",
+            ) from error
+
+
+def check_renders(source: EnvSource) -> None:
+    """Draw one frame.
+
+    Raises:
+        ConfigError: the environment cannot render rgb_array, or what it renders is no picture.
+        MissingPackage: it needs a package for that.
+        EnvError: it raised.
+    """
+    with closing(source.make()) as env:
+        modes = [str(mode) for mode in env.metadata.get("render_modes") or ()]
+    if RENDER_MODE not in modes:
+        raise ConfigError(
+            f"{source.id} cannot be filmed: it does not render {RENDER_MODE} "
+            f"(its render_modes: {', '.join(modes) or 'none'})",
+            "leave out video=, or film an environment that does",
+        )
+    with closing(Filmed(source)) as filmed:
+        filmed.reset(np.zeros(1, dtype=np.int64))
+
+
+def record(
+    path: Path, source: EnvSource, policy: Policy, *, seed: int, mode: Mode, episodes: int
+) -> Ints:
+    """Play the first final evaluation episodes of `seed` once more and film them.
+
+    A film of E episodes with L[e] steps has sum(L + 1) frames.
+
+    Args:
+        path: what `plan` returned.
+        source: what `check_renders` has seen.
+        policy: who acts.
+        seed: of the evaluation.
+        mode: greedy or sampled.
+        episodes: how many, >= 1.
+
+    Returns:
+        Steps of each episode, [E].
+
+    Raises:
+        EnvError: the environment raised.
+        GrpoError: the file could not be written.
+    """
+    address = (seed, Purpose.EVAL, int(Use.FINAL))
+    seeds = reset_seeds(rng(*address), episodes, Use.FINAL)
+    noise = None
+    if mode == "sampled":
+        generators = [rng(*address, number) for number in range(1, episodes + 1)]
+        noise = ActionNoise(generators, 1, policy.family.noise_width)
+    fresh = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        with (
+            closing(Filmed(source)) as filmed,
+            closing(WRITERS[path.suffix.lower()](fresh, filmed.fps)) as writer,
+        ):
+            filmed.take = writer.add
+            length = walk(filmed, source.codec, policy, seeds, noise, slots=1).length
+            writer.finish()
+        fresh.replace(path)
+    except OSError as error:
+        why = error.strerror or _first_line(error)
+        raise GrpoError(f"{path} could not be written: {why}", "is the disk full?") from error
+    finally:
+        fresh.unlink(missing_ok=True)
+    return length
+
+
+def _described(frame: Any) -> str:  # noqa: ANN401
+    if isinstance(frame, np.ndarray):
+        return f"{frame.dtype} {list(frame.shape)}"
+    return type(frame).__name__
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,136 @@
+"""Members walk through one episode each, side by side; the finished drop out."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grpo_cli.envs import Backend, Codec, Restarts
+from grpo_cli.policies import Policy
+from grpo_cli.randomness import ActionNoise
+from grpo_cli.rollout import Floats, Ints
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How M episodes ended, and what they cost."""
+
+    ret: Floats  # [M], raw return
+    length: Ints  # [M], steps
+    terminated: NDArray[np.bool_]  # [M]
+    truncated: NDArray[np.bool_]  # [M]
+    success: NDArray[np.bool_] | None  # [M], None when the environment says nothing
+    slot_steps: int  # slots times rounds: what would have been stepped had no slot been idle
+    env_s: float
+    act_s: float
+
+
+# What one round of steps leaves behind: member, its step, obs, action, logprob, reward.
+Round = tuple[Ints, Ints, NDArray, NDArray, NDArray, Floats]
+
+
+def walk(
+    backend: Backend,
+    codec: Codec,
+    policy: Policy,
+    seeds: Ints,
+    noise: ActionNoise | None,
+    *,
+    slots: int | None = None,
+    rounds: list[Round] | None = None,
+) -> Outcome:
+    """Play one episode with each of M members.
+
+    A member lives in a slot of the backend. With fewer slots than members, a slot that becomes
+    free starts the next member; otherwise it stays idle and is not stepped.
+
+    Args:
+        backend: steps the slots.
+        codec: turns flat actions into the environment's.
+        policy: who acts.
+        seeds: reset seeds, [M].
+        noise: for the actions; None acts greedily.
+        slots: how many members live side by side; None: all. Fewer need a backend that `Restarts`.
+        rounds: receives what every round of steps leaves behind, when given.
+
+    Raises:
+        EnvError: the environment raised.
+    """
+    members = len(seeds)
+    width = min(slots or members, members)
+    clock = _Clock()
+    obs = backend.reset(seeds[:width])
+    clock.env()
+    slot, member, waiting = np.arange(width), np.arange(width), width
+    ret, length = np.zeros(members), np.zeros(members, dtype=np.int64)
+    terminated, truncated = np.zeros((2, members), dtype=bool)
+    success: dict[int, bool] = {}
+    slot_steps = 0
+    while len(slot):
+        slot_steps += width
+        step = length[member]
+        action, logprob = policy.act(obs, None if noise is None else noise.at(step, member))
+        clock.act()
+        after, reward, ended, cut, infos = backend.step(slot, codec.decode(action))
+        clock.env()
+        ret[member] += reward
+        length[member] += 1
+        if rounds is not None:
+            rounds.append((member, step, obs, action, logprob, reward))
+        obs, over = after, ended | cut
+        if not over.any():
+            continue
+        terminated[member] = ended
+        truncated[member] = cut & ~ended
+        success |= _successes(member, over, infos)
+        free = np.flatnonzero(over)[: members - waiting]
+        if len(free) and isinstance(backend, Restarts):
+            member = member.copy()
+            member[free] = np.arange(waiting, waiting + len(free))
+            waiting += len(free)
+            obs[free] = backend.restart(slot[free], seeds[member[free]])
+            clock.env()
+            over[free] = False
+        slot, member, obs = slot[~over], member[~over], obs[~over]
+    said = _as_array(success, members)
+    return Outcome(ret, length, terminated, truncated, said, slot_steps, clock.env_s, clock.act_s)
+
+
+class _Clock:
+    """Splits wall time between environment and policy."""
+
+    def __init__(self) -> None:
+        self.env_s = self.act_s = 0.0
+        self._last = time.perf_counter()
+
+    def env(self) -> None:
+        """Count the time since the last call for the environment."""
+        now = time.perf_counter()
+        self.env_s, self._last = self.env_s + now - self._last, now
+
+    def act(self) -> None:
+        """Count it for the policy."""
+        now = time.perf_counter()
+        self.act_s, self._last = self.act_s + now - self._last, now
+
+
+def _successes(
+    member: Ints, over: NDArray[np.bool_], infos: Sequence[dict[str, Any]]
+) -> dict[int, bool]:
+    """Read success from the infos of members that ended, where the environment reports it."""
+    found = {}
+    for place in np.flatnonzero(over).tolist() if infos else ():
+        said = infos[place].get("is_success", infos[place].get("success"))
+        if said is not None:
+            found[int(member[place])] = bool(said)
+    return found
+
+
+def _as_array(success: dict[int, bool], members: int) -> NDArray[np.bool_] | None:
+    """One answer per member, [M]; None when the environment says nothing."""
+    if not success:
+        return None
+    return np.array([success.get(member, False) for member in range(members)])

@@ -1,0 +1,134 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from builders import make_rollout
+
+from grpo_cli.advantages import peer, peer_stats
+from grpo_cli.advantages.adjust import features, linear
+from grpo_cli.errors import ConfigError
+
+STARTS = (0.4, -1.1)  # first observations of the two groups
+THETA = 0.7
+
+
+def move(state, action):
+    return 0.8 * state + (1.0 if action else -0.6)
+
+
+def pay(state, action):
+    return state**2 + 0.7 * state * action + action
+
+
+def choice(state):
+    """Probability of action 1."""
+    return 1 / (1 + np.exp(-THETA * state))
+
+
+def walk(start, actions):
+    """States, rewards, scores (d log p / d theta) and probability of two steps."""
+    states = [start, move(start, actions[0])]
+    rewards = [pay(s, a) for s, a in zip(states, actions, strict=True)]
+    chance = [choice(s) for s in states]
+    scores = [(a - p) * s for s, a, p in zip(states, actions, chance, strict=True)]
+    prob = np.prod([p if a else 1 - p for a, p in zip(actions, chance, strict=True)])
+    return states, rewards, scores, prob
+
+
+def exact_gradient():
+    """d/d theta of the expected sum of rewards of one member of each group, by enumeration."""
+    total = 0.0
+    for start in STARTS:
+        for actions in itertools.product((0, 1), repeat=2):
+            _, rewards, scores, prob = walk(start, actions)
+            total += prob * (rewards[0] * scores[0] + rewards[1] * sum(scores))
+    return total
+
+
+def by_member(rollout, reward):
+    """The counter-example: weights fitted on the other *members*, one's own peers among them."""
+    to_go = reward.reshape(-1, 2)[:, ::-1].cumsum(1)[:, ::-1].ravel()
+    key = rollout.group_N * 2 + rollout.step
+    difference = to_go - peer_stats(to_go, key).mean
+    phi = features(rollout)
+    gap = np.column_stack([column - peer_stats(column, key).mean for column in phi.T])
+    return linear(difference, gap, rollout.member, np.ones(len(to_go), dtype=bool))
+
+
+def by_group(rollout, reward):
+    return peer(rollout, reward, 1.0, fallback=[], adjust="linear", scale="none").advantage
+
+
+def expected_gradient(estimate):
+    """Expectation of the estimated gradient over everything 2 groups of 2 members can do."""
+    total = 0.0
+    choices = list(itertools.product((0, 1), repeat=2))
+    for drawn in itertools.product(choices, repeat=4):
+        walks = [walk(STARTS[m // 2], actions) for m, actions in enumerate(drawn)]
+        obs = torch.tensor([[s] for states, *_ in walks for s in states], dtype=torch.float64)
+        rollout = make_rollout([rewards for _, rewards, _, _ in walks], [0, 0, 1, 1], obs=obs)
+        scores = np.concatenate([scores for _, _, scores, _ in walks])
+        prob = np.prod([prob for *_, prob in walks])
+        total += prob * (estimate(rollout, rollout.reward) * scores).sum() / 2
+    return total
+
+
+def test_folds_by_group_leave_the_policy_gradient_unbiased():
+    assert expected_gradient(by_group) == pytest.approx(exact_gradient(), rel=1e-9)
+
+
+def test_folds_by_member_bias_it():
+    assert abs(expected_gradient(by_member) - exact_gradient()) > 0.01 * abs(exact_gradient())
+
+
+def linear_world(seed=0, groups=4, size=4, steps=6):
+    """Returns-to-go that are a linear function of the state, up to a constant for each step."""
+    noise = np.random.default_rng(seed)
+    obs = noise.normal(size=(groups * size, steps, 2))
+    to_go = 3 * obs[..., 0] - 2 * obs[..., 1] ** 2 + np.arange(steps)[::-1]
+    rewards = to_go - np.concatenate([to_go[:, 1:], np.zeros((groups * size, 1))], axis=1)
+    group = np.repeat(np.arange(groups), size).tolist()
+    return make_rollout(rewards.tolist(), group, obs=torch.from_numpy(obs.reshape(-1, 2)))
+
+
+def test_what_states_explain_is_taken_out():
+    rollout = linear_world()
+    plain = peer(rollout, rollout.reward, 1.0, scale="none")
+    adjusted = peer(rollout, rollout.reward, 1.0, scale="none", adjust="linear")
+    assert np.abs(adjusted.advantage).max() < 1e-3 * np.abs(plain.advantage).max()
+    assert adjusted.measured["baseline/explained_variance"] > 0.999
+    assert plain.measured["baseline/explained_variance"] < 0.9
+
+
+def test_a_state_that_never_varies_does_no_harm():
+    rollout = linear_world()
+    same = make_rollout(
+        rollout.reward.reshape(16, 6).tolist(), rollout.group.tolist(), obs=torch.ones(96, 3)
+    )
+    plain = peer(same, same.reward, 1.0, scale="none").advantage
+    adjusted = peer(same, same.reward, 1.0, scale="none", adjust="linear").advantage
+    # only the other groups' mean difference, the intercept, is taken out, and that is 0
+    assert adjusted == pytest.approx(plain, abs=1e-9)
+
+
+def test_one_group_alone_cannot_be_adjusted():
+    rollout = make_rollout([[1.0, 2.0], [2.0, 3.0]])
+    with pytest.raises(ConfigError, match="only one"):
+        peer(rollout, rollout.reward, 1.0, adjust="linear")
+
+
+def test_it_needs_the_comparison_at_the_same_step():
+    rollout = linear_world()
+    with pytest.raises(ConfigError, match="same step"):
+        peer(
+            rollout, rollout.reward, 1.0, value="return", key="group", fallback=[], adjust="linear"
+        )
+
+
+def test_equal_returns_from_unequal_states_are_a_difference():
+    # the first group's members earn 3 each at their second step, from states 0 and 2
+    obs = torch.tensor([[1.0], [0.0], [1.0], [2.0], [1.0], [0.0], [1.0], [2.0]])
+    rollout = make_rollout([[1, 3], [2, 3], [0, 1], [0, 5]], [0, 0, 1, 1], obs=obs)
+    got = peer(rollout, rollout.reward, 1.0, fallback=[], scale="none", adjust="linear").advantage
+    assert np.abs(got[[1, 3]]).min() > 0.1

@@ -1,0 +1,111 @@
+import json
+import os
+
+import pytest
+import torch
+
+from grpo_cli import checkpoint
+from grpo_cli.checkpoint import FILES, Checkpoint
+from grpo_cli.errors import CheckpointError
+
+
+def content(value=1.0):
+    return Checkpoint(
+        policy={"head.weight": torch.full((2, 3), value)},
+        state={"optimizer/0/step": torch.tensor(7.0)},
+        facts={"env": "CartPole-v1", "steps": 12, "reward_scaling": None},
+    )
+
+
+def save(folder, step, value=1.0, keep=3, best=False):
+    return checkpoint.save(folder, step, content(value), keep=keep, best=best)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    path = save(tmp_path, 12_000)
+    assert path.name == "step-000012000"
+    loaded = checkpoint.load(path)
+    assert torch.equal(loaded.policy["head.weight"], content().policy["head.weight"])
+    assert loaded.state["optimizer/0/step"].item() == 7
+    assert loaded.facts == content().facts
+
+
+def test_links_are_relative_and_follow(tmp_path):
+    save(tmp_path, 1, best=True)
+    save(tmp_path, 2)
+    assert os.readlink(tmp_path / "last") == "step-000000002"
+    assert os.readlink(tmp_path / "best") == "step-000000001"
+
+
+def test_the_newest_and_the_best_are_kept(tmp_path):
+    for step in range(1, 7):
+        save(tmp_path, step, keep=2, best=step == 2)
+    assert names(tmp_path) == ["step-000000002", "step-000000005", "step-000000006"]
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_a_flipped_bit_anywhere_is_found(tmp_path, name):
+    path = save(tmp_path, 1)
+    good = (path / name).read_bytes()
+    for place in range(len(good)):
+        bad = bytearray(good)
+        bad[place] ^= 1 << (place % 8)
+        (path / name).write_bytes(bad)
+        if name == "manifest.json" and _same_meaning(good, bytes(bad)):
+            continue
+        with pytest.raises(CheckpointError):
+            checkpoint.load(path)
+
+
+def _same_meaning(good, bad):
+    """White space and the step, which nothing is read from, may change without harm."""
+    try:
+        one, two = json.loads(good), json.loads(bad)
+    except ValueError:
+        return False
+    return one["files"] == two.get("files") and one["schema"] >= two.get("schema", 9)
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_a_truncated_or_missing_file_is_found(tmp_path, name):
+    path = save(tmp_path, 1)
+    good = (path / name).read_bytes()
+    for size in (0, 1, len(good) // 2, len(good) - 2):
+        (path / name).write_bytes(good[:size])
+        with pytest.raises(CheckpointError):
+            checkpoint.load(path)
+    (path / name).unlink()
+    with pytest.raises(CheckpointError):
+        checkpoint.load(path)
+
+
+def test_a_newer_schema_asks_for_an_upgrade(tmp_path):
+    path = save(tmp_path, 1)
+    manifest = json.loads((path / "manifest.json").read_text())
+    (path / "manifest.json").write_text(json.dumps({**manifest, "schema": 99}))
+    with pytest.raises(CheckpointError, match="newer") as refused:
+        checkpoint.load(path)
+    assert "upgrade" in refused.value.fix
+
+
+def test_a_folder_that_is_no_checkpoint(tmp_path):
+    with pytest.raises(CheckpointError, match=r"no manifest\.json"):
+        checkpoint.load(tmp_path)
+
+
+def test_a_failed_save_leaves_the_old_ones_and_no_remains(tmp_path, monkeypatch):
+    save(tmp_path, 1)
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CheckpointError, match="No space left"):
+        save(tmp_path, 2)
+    monkeypatch.undo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last", "step-000000001"]
+    checkpoint.load(tmp_path / "last")

@@ -1,0 +1,109 @@
+"""What the pages say is what the program does."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from grpo_cli.cli import app
+from grpo_cli.config.compose import compose
+from grpo_cli.config.evaluation import eval_conf
+from grpo_cli.config.jobs import train_job
+from grpo_cli.sinks.view import View
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TOLD = """
+import gymnasium as gym
+import numpy as np
+
+class Told(gym.Env):
+    observation_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.np_random.uniform(-1, 1, 2).astype(np.float32), {}
+
+    def step(self, action):
+        return np.zeros(2, np.float32), float(action), False, False, {"is_success": action == 1}
+"""
+
+
+def documented():
+    """Names in the tables of docs/metrics.md, and whether they are written only at times."""
+    names = {}
+    for line in (ROOT / "docs/metrics.md").read_text().splitlines():
+        if line.startswith("| `"):
+            first, _, meaning = line.strip("| ").split(" | ", 2)
+            names |= {name: bool(re.search(r"\bonly\b", meaning)) for name in _quoted(first)}
+    return names
+
+
+def _quoted(text):
+    return re.findall(r"`([^`]+)`", text)
+
+
+def written(*words):
+    """Names in metrics.jsonl and histograms of the event file of a short run."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    quick = ["total_steps=300", "num_groups=1", "epochs=1", "eval.final_episodes=2"]
+    given = [*quick, "eval.episodes=2", *words]
+    run = train_job(compose(given), overrides=given, view=View(quiet=True))["run"]
+    lines = (Path(run) / "metrics.jsonl").read_text().splitlines()
+    names = {name for line in lines for name in json.loads(line)} - {"step"}
+    events = EventAccumulator(run)
+    events.Reload()
+    # hparams and the config as text have tags of their own, which are no metrics
+    assert {tag for tag in events.Tags()["scalars"] if "/" in tag} == names
+    return names | set(events.Tags()["histograms"])
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_plain_run_writes_the_metrics_without_a_condition():
+    assert written("env=CartPole-v1") == {name for name, only in documented().items() if not only}
+
+
+def test_a_run_that_meets_every_condition_writes_all_metrics(place):
+    (place / "told.py").write_text(TOLD)
+    words = ["env=./told.py:Told", "env.max_steps=5", "kl.coef=0.1"]
+    assert written(*words) == set(documented())
+
+
+def commands():
+    """Every `grpo verb ...` in the pages, in code spans and in console blocks."""
+    for page in PAGES:
+        text = page.read_text()
+        spans = re.findall(r"(?<!`)`(grpo [^`\n]+)`", text)
+        blocks = re.findall(r"^\$ (?:.* )?(grpo [a-z].*)$", text, re.MULTILINE)
+        for command in dict.fromkeys([*spans, *blocks]):
+            if "VERB" not in command:
+                yield pytest.param(command, id=f"{page.name}: {command}")
+
+
+@pytest.mark.parametrize("command", list(commands()))
+def test_commands_of_the_pages_can_be_typed(command):
+    verb, *words = shlex.split(command, comments=True)[1:]
+    assert CliRunner().invoke(app, [verb, "--help"]).exit_code == 0
+    words = [word for word in words if not word.startswith("-")]
+    if verb in ("train", "config") and words:
+        compose(words)
+    if verb == "eval" and words:
+        eval_conf(words)
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
