@@ -123,8 +123,7 @@ class Mean:
     @staticmethod
     def of(value: Tensor, weight: Tensor) -> "Mean":
         """Return the weighted mean of `value` [B] with `weight` [B]."""
-        value = value.detach()
-        return Mean((value * weight).sum(), weight.sum())
+        return Mean(torch.dot(value.detach(), weight), weight.sum())
 
     def __add__(self, other: "Mean") -> "Mean":
         """Pool two means."""

@@ -33,7 +33,7 @@ class Parts:
         sampler: brings home groups.
         score: gives every row its advantage.
         learn: `f(scored, update, progress) -> metrics`; progress runs from 0 to 1.
-        judge: `f(policy, mode) -> Scores`, the checks that may stop the run.
+        judge: `f(policy, mode, thorough) -> Scores`, the checks that may stop the run.
         save: `f(steps, update, best)` writes a checkpoint.
         sinks: receive metrics.
         warn: says one line to the person.
@@ -43,7 +43,7 @@ class Parts:
     sampler: Sampler
     score: Callable[[Rollout], Scored]
     learn: Callable[[Scored, int, float], dict[str, float]]
-    judge: Callable[[Policy, Mode], Scores]
+    judge: Callable[[Policy, Mode, bool], Scores]
     save: Callable[[int, int, bool], object]
     sinks: list[Sink]
     warn: Callable[[str], None]
@@ -68,8 +68,8 @@ def train(
     Args:
         parts: what the run is made of.
         total_steps: env steps at which no further update begins.
-        stop_at: raw return that the mean of an evaluation must exceed by its standard error,
-            greedy and sampled; None: never.
+        stop_at: raw return that the mean of a thorough evaluation must exceed by its standard
+            error, greedy and sampled; None: never.
         eval_every: evaluate at the first update after each multiple, env steps.
         save_every: the same for checkpoints; one is always written at the end.
 
@@ -114,21 +114,25 @@ def _due(before: int, after: int, every: int) -> bool:
 
 
 def _evaluate(parts: Parts, at: Progress, stop_at: float | None, metrics: Measured) -> bool:
-    """Judge the policy in both modes; says whether it is the best so far."""
-    means, lower = [], []
-    for mode in MODES:
-        scores = parts.judge(parts.policy, mode)
-        means.append(float(scores.ret.mean()))
-        lower.append(means[-1] - float(scores.ret.std()) / len(scores.ret) ** 0.5)
-        metrics[f"eval/{mode}/mean_reward"] = means[-1]
-        metrics[f"eval/{mode}/std_reward"] = float(scores.ret.std())
-        metrics[f"eval/{mode}/mean_ep_length"] = float(scores.length.mean())
-        if scores.success is not None:
-            metrics[f"eval/{mode}/success_rate"] = float(scores.success.mean())
-    # By one standard error: a mean of few episodes that is only just there often is not.
-    at.reached = stop_at is not None and min(lower) >= stop_at
-    better = min(means) > at.best
-    at.best = max(at.best, min(means))
+    """Judge the policy in both modes; says whether it is the best so far.
+
+    A check has few episodes and is made often, so the first lucky one would end the run: one that
+    reaches `stop_at` is made again, thoroughly, and has to exceed it by its standard error.
+    """
+    scores = {mode: parts.judge(parts.policy, mode, False) for mode in MODES}
+    if stop_at is not None and min(s.ret.mean() for s in scores.values()) >= stop_at:
+        scores = {mode: parts.judge(parts.policy, mode, True) for mode in MODES}
+        lower = (s.ret.mean() - s.ret.std() / len(s.ret) ** 0.5 for s in scores.values())
+        at.reached = bool(min(lower) >= stop_at)
+    for mode, score in scores.items():
+        metrics[f"eval/{mode}/mean_reward"] = float(score.ret.mean())
+        metrics[f"eval/{mode}/std_reward"] = float(score.ret.std())
+        metrics[f"eval/{mode}/mean_ep_length"] = float(score.length.mean())
+        if score.success is not None:
+            metrics[f"eval/{mode}/success_rate"] = float(score.success.mean())
+    worst = min(float(score.ret.mean()) for score in scores.values())
+    better = worst > at.best
+    at.best = max(at.best, worst)
     return better
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grpo_cli.adam import Adam
+from grpo_cli.adam import Adam, clip_grad_norm
 from grpo_cli.distributions import Outlook
 from grpo_cli.errors import NonFinite
 from grpo_cli.policies import Policy
@@ -166,13 +166,12 @@ def _step(
     total, measured = objective(policy.outlook(batch), batch)
     optimizer.zero_grad(set_to_none=True)
     total.backward()
-    norm = torch.nn.utils.clip_grad_norm_(
-        policy.parameters(), np.inf if max_grad_norm is None else max_grad_norm
-    )
+    moved = (p for group in optimizer.param_groups for p in group["params"])
+    norm = clip_grad_norm(moved, max_grad_norm)
     optimizer.step()
     one = torch.ones((), device=total.device)
     measured["loss"] = Mean(total.detach(), one)
-    measured["grad_norm"] = Mean(norm.detach(), one)
+    measured["grad_norm"] = Mean(norm, one)
     return measured
 
 

@@ -2,10 +2,11 @@ import copy
 import subprocess
 import sys
 
+import pytest
 import torch
 from torch import nn
 
-from grpo_cli.adam import Adam
+from grpo_cli.adam import Adam, clip_grad_norm
 
 
 def model():
@@ -55,3 +56,21 @@ def test_training_does_not_import_torchs_compiler():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("max_norm", [None, 0.5, 1e6])
+def test_clips_gradients_as_torch_does(max_norm):
+    torch.manual_seed(0)
+    ours = [
+        nn.Parameter(torch.zeros(3, 4)),
+        nn.Parameter(torch.zeros(5)),
+        nn.Parameter(torch.ones(2)),
+    ]
+    theirs = copy.deepcopy(ours)
+    for mine, its in zip(ours[:2], theirs[:2], strict=True):  # the third has no gradient
+        mine.grad = torch.randn_like(mine)
+        its.grad = mine.grad.clone()
+    expected = nn.utils.clip_grad_norm_(theirs, float("inf") if max_norm is None else max_norm)
+    torch.testing.assert_close(clip_grad_norm(ours, max_norm), expected)
+    for mine, its in zip(ours[:2], theirs[:2], strict=True):
+        torch.testing.assert_close(mine.grad, its.grad)

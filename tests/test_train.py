@@ -51,8 +51,8 @@ class Notes:
     def close(self):
         pass
 
-    def judge(self, policy, mode):
-        self.judged.append(mode)
+    def judge(self, policy, mode, thorough):
+        self.judged.append((mode, thorough) if thorough else mode)
         answers = self.answers[mode]
         mean = answers.pop(0) if len(answers) > 1 else answers[0]
         return Scores(np.array([mean - 1, mean + 1]), np.array([5, 7]), None)
@@ -141,6 +141,16 @@ def test_stops_early_only_when_both_modes_are_above_by_their_standard_error(gree
     assert at.reached is stops
     assert at.steps == (30 if stops else 120)
     assert notes.saved[-1][0] == at.steps
+
+
+def test_a_check_that_reaches_the_goal_is_made_again_before_it_ends_the_run():
+    # 20 was luck, 5 is what more episodes say; the next check does not reach 10 at all
+    notes = Notes(greedy=[20, 5, 9], sampled=[20])
+    at = run(notes, total_steps=60, eval_every=30, stop_at=10.0)
+    thorough = [("greedy", True), ("sampled", True)]
+    assert notes.judged == ["greedy", "sampled", *thorough, "greedy", "sampled"]
+    assert not at.reached
+    assert [metrics["eval/greedy/mean_reward"] for _, metrics in notes.lines] == [5, 9]
 
 
 def test_without_a_goal_no_score_ends_the_run():

@@ -56,6 +56,7 @@ def train_job(cfg: DictConfig, *, overrides: list[str], view: View) -> dict[str,
     stop_at = build.stopping_return(words, source)
     state = getattr(scaling, "state", None)
     judge = Evaluator(source, words["seed"], Use.CHECK)
+    episodes = words["eval"]["episodes"], words["eval"]["confirm_episodes"]
 
     run = _make_run(cfg, words, source, overrides)
     sinks = _sinks(cfg, words, run, source, view, backend, stop_at)
@@ -77,7 +78,7 @@ def train_job(cfg: DictConfig, *, overrides: list[str], view: View) -> dict[str,
         sampler=sampler,
         score=score,
         learn=learner,
-        judge=lambda policy, mode: judge.scores(policy, words["eval"]["episodes"], mode),
+        judge=lambda policy, mode, thorough: judge.scores(policy, episodes[thorough], mode),
         save=save,
         sinks=sinks,
         warn=view.warn,

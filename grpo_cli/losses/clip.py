@@ -31,7 +31,7 @@ def clip(
     surrogate = torch.minimum(
         ratio * batch.advantage, ratio.clamp(1 - eps_low, 1 + upper) * batch.advantage
     )
-    loss = -(surrogate * batch.weight).sum() / batch.weight.sum()
+    loss = -torch.dot(surrogate, batch.weight) / batch.weight.sum()
     with torch.no_grad():
         low = ((ratio < 1 - eps_low) & (batch.advantage < 0)).float()
         high = ((ratio > 1 + upper) & (batch.advantage > 0)).float()

@@ -17,7 +17,7 @@ class _SigmoidTanh(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ANN401 - torch's own signature
-        y = (x * 2).sigmoid_().mul_(2).sub_(1)
+        y = (x * 2.0).sigmoid_().mul_(2.0).sub_(1.0)
         ctx.save_for_backward(y)
         return y
 

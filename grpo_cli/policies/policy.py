@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from grpo_cli.distributions import Family, Outlook
 from grpo_cli.errors import ConfigError
+from grpo_cli.policies.fused import fits, perceptron
 from grpo_cli.policies.mlp import Mlp, NumpyMlp
 from grpo_cli.policies.normaliser import Normaliser
 from grpo_cli.rollout import Batch
@@ -63,10 +64,15 @@ class Policy(nn.Module):
 
     def forward(self, obs: Tensor) -> Tensor:
         """Observations [B, *O] -> distribution parameters [B, P]."""
-        outputs = self.head(self.body(obs if self.normaliser is None else self.normaliser(obs)))
+        outputs = self._outputs(obs if self.normaliser is None else self.normaliser(obs))
         if self.free is None:
             return outputs
         return torch.cat([outputs, self.free.expand(len(outputs), -1)], dim=1)
+
+    def _outputs(self, obs: Tensor) -> Tensor:
+        if isinstance(self.body, Mlp) and fits(self.body, obs):
+            return perceptron(obs.flatten(1).float(), self.body, self.head)
+        return self.head(self.body(obs))
 
     def observe(self, obs: Tensor) -> None:
         """Let the normaliser, where there is one, learn from observations [N, *O]."""

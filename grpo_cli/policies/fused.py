@@ -1,0 +1,62 @@
+"""Fully connected layers as one node of torch's graph.
+
+For networks as small as a control policy, recording every layer costs as much as computing it, and
+torch's product for the gradient of a narrow first layer is five times slower than its transpose.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from grpo_cli.policies.activations import Tanh
+
+NARROW = 16  # inputs; below it the transposed product is the faster one
+
+
+class _Perceptron(torch.autograd.Function):
+    """Layers with tanh between them; gradients for weights and biases, none for the input."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *layers: Tensor) -> Tensor:  # noqa: ANN401 - torch's own
+        seen = [x]
+        for weight, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
+            # tanh(h) = 2 sigmoid(2h) - 1, see activations; the inner factor 2 costs nothing here.
+            doubled = torch.addmm(bias, seen[-1], weight.t(), beta=2.0, alpha=2.0)
+            seen.append(doubled.sigmoid_().mul_(2.0).sub_(1.0))
+        ctx.save_for_backward(*seen, *layers[::2])
+        return torch.addmm(layers[-1], seen[-1], layers[-2].t())
+
+    @staticmethod
+    def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        (g,) = grad
+        saved = ctx.saved_tensors
+        seen, weights = saved[: len(saved) // 2], saved[len(saved) // 2 :]
+        gradients: list[Tensor | None] = []
+        for number in range(len(seen) - 1, -1, -1):
+            x = seen[number]
+            gradients += [g.sum(0), (x.t() @ g).t() if x.shape[1] < NARROW else g.t() @ x]
+            if number:
+                g = torch.ops.aten.tanh_backward(g @ weights[number], x)
+        return (None, *reversed(gradients))
+
+
+def fits(body: nn.Sequential, obs: Tensor) -> bool:
+    """Say whether `perceptron` stands for this body: tanh layers on the CPU."""
+    return (
+        obs.device.type == "cpu"
+        and not obs.requires_grad
+        and all(type(layer) is Tanh for layer in list(body)[1::2])
+    )
+
+
+def perceptron(x: Tensor, body: nn.Sequential, head: nn.Linear) -> Tensor:
+    """Return head(body(x)), [B, F] -> [B, P], with gradient for the parameters only.
+
+    Args:
+        x: float32.
+        body: linear layers, each followed by tanh.
+        head: the last linear layer.
+    """
+    linears = (*list(body)[::2], head)
+    return _Perceptron.apply(x, *(p for layer in linears for p in (layer.weight, layer.bias)))  # type: ignore[return-value]
