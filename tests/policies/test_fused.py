@@ -1,5 +1,7 @@
 """The fused layers are the plain ones: same outputs, same gradients."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -10,7 +12,7 @@ from grpo_cli.policies.fused import NARROW, fits, perceptron
 
 def layers(*widths):
     torch.manual_seed(0)
-    inner = zip(widths[:-1], widths[1:-1], strict=False)
+    inner = pairwise(widths[:-1])
     body = nn.Sequential(*(part for a, b in inner for part in (nn.Linear(a, b), Tanh())))
     return body, nn.Linear(widths[-2], widths[-1])
 
