@@ -113,7 +113,7 @@ def _others(
 def _weight(rollout: Rollout, level: Level, score_norm: Floats | None) -> Floats:
     """How much each entry counts in a weighted mean, [K].
 
-    Sources: Hao et al. 2025 (OPO, arXiv:2505.23585), eq. 6, weighs returns by length, in place of
+    Sources: Hao et al. 2025 (OPO, arXiv:2505.23585) weighs returns by length, in place of
     the squared norm of the member's score; Weaver and Tao 2001 (UAI) and Greensmith et al. 2004
     (JMLR 5), by the norm itself, here summed over the steps so far.
     """

@@ -3,6 +3,7 @@
 Its settings are the published estimators; `conf/advantage/*.yaml` names them.
 """
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from grpo_cli.advantages.baselines import find_baseline, greedy_return
 from grpo_cli.advantages.entries import learners, make_entries
 from grpo_cli.advantages.scales import scaled
 from grpo_cli.advantages.settings import Level, check_level, further
+from grpo_cli.errors import ConfigError
 from grpo_cli.rollout import LEARN, Floats, Rollout
 
 
@@ -116,13 +118,20 @@ def peer(
 
 
 def check_peer(settings: Mapping[str, Any]) -> None:
-    """Refuse settings of `peer`, all of them, that do not exist or fit, before anything is sampled.
+    """Refuse settings of `peer` that do not exist or do not fit, before anything is sampled.
 
     Raises:
         ConfigError: what is wrong and what to do.
     """
-    first = {key: value for key, value in settings.items() if key != "plus"}
-    further(settings["plus"], check_level(Level(**first)))
+    parameters = inspect.signature(peer).parameters.values()
+    known = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    del known["score_norm"]
+    unknown = sorted(set(settings) - set(known))
+    if unknown:
+        raise ConfigError(f"advantage has no key {unknown[0]}", f"it has {', '.join(known)}")
+    level = known | dict(settings)
+    plus = level.pop("plus")
+    further(plus, check_level(Level(**level)))
 
 
 def _estimate(

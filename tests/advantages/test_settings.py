@@ -1,7 +1,7 @@
 import pytest
 from builders import make_rollout
 
-from grpo_cli.advantages import peer, settings
+from grpo_cli.advantages import check_peer, peer, settings
 from grpo_cli.advantages.fallbacks import FALLBACKS
 from grpo_cli.errors import ConfigError
 
@@ -37,6 +37,14 @@ def test_what_does_not_fit_is_refused(given, what):
     with pytest.raises(ConfigError, match=what) as refused:
         peer(rollout, rollout.reward, 1.0, **given)
     assert refused.value.fix
+
+
+def test_a_file_of_ones_own_may_leave_settings_out():
+    check_peer({"value": "step"})
+    with pytest.raises(ConfigError, match="no key score_norm"):
+        check_peer({"score_norm": None})
+    with pytest.raises(ConfigError, match="a lonely row"):
+        check_peer({"scale": "timestep"})
 
 
 def test_the_names_of_fall_backs_are_those_that_exist():
