@@ -17,6 +17,9 @@ from torch import Tensor
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+LEARN, BASELINE = 0, 1
+"""Roles of a member: it is learned from, or others are compared with it."""
+
 
 def bincount(index: Ints, weight: Floats, size: int = 0) -> Floats:
     """Sum weights by index, [K] -> [size or more]; `np.bincount` with a type that checkers know."""
@@ -47,6 +50,7 @@ class Rollout:
     # Members.
     group: Ints  # [M]
     seed: Ints  # [M], what the environment was reset with
+    role: NDArray[np.int8]  # [M], LEARN or BASELINE
     terminated: NDArray[np.bool_]  # [M]
     truncated: NDArray[np.bool_]  # [M]
     # Facts.

@@ -32,6 +32,7 @@ def make_rollout(
         "weight": np.ones(rows),
         "group": np.array(group or [0] * len(rewards)),
         "seed": np.zeros(len(rewards), dtype=np.int64),
+        "role": np.zeros(len(rewards), dtype=np.int8),
         "terminated": np.ones(len(rewards), dtype=bool),
         "truncated": np.zeros(len(rewards), dtype=bool),
         "episodes": Episodes(np.bincount(member, reward), length, None),

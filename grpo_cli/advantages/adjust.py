@@ -11,17 +11,21 @@ from grpo_cli.errors import ConfigError
 from grpo_cli.rollout import Floats, Ints, Rollout
 
 MOST_FOLDS = 4
+TIME_UNIT = 100.0  # steps, as in rllab: keeps the cubes of long episodes in range
 RIDGE = 1e-5  # of each feature's own sum of squares: enough to solve, too little to matter
 
 
-def features(rollout: Rollout) -> Floats:
-    """Return [o, o^2] of flattened observations, [N, F].
+def features(rollout: Rollout, *, time: bool = False) -> Floats:
+    """Return [o, o^2] of flattened observations, [N, F], with powers of time if asked for.
 
-    Source: Duan et al. 2016 (arXiv:1604.06778), the linear feature baseline of rllab, without its
-    powers of time, which peers at the same step share.
+    Source: Duan et al. 2016 (arXiv:1604.06778), the linear feature baseline of rllab. Peers at the
+    same step share its powers of time, so these are for a baseline without peers.
     """
     obs = rollout.obs.flatten(1).double().numpy()
-    return np.concatenate([obs, obs**2], axis=1)
+    columns = [obs, obs**2]
+    if time:
+        columns.append((rollout.step[:, None] / TIME_UNIT) ** np.arange(1, 4))
+    return np.concatenate(columns, axis=1)
 
 
 def linear(difference: Floats, states: Floats, group: Ints, usable: NDArray[np.bool_]) -> Floats:
@@ -33,8 +37,8 @@ def linear(difference: Floats, states: Floats, group: Ints, usable: NDArray[np.b
     policy gradient would be biased.
 
     Args:
-        difference: value minus baseline, [N].
-        states: features minus the same peers' mean features, [N, F].
+        difference: value minus baseline, [N]; without peers the value.
+        states: features minus the same peers' mean features, [N, F]; without peers the features.
         group: group of each row, [N].
         usable: rows whose peers are of their own group, [N]; only these are fitted on, because a
             fall-back to all groups would carry returns from one fold into another.

@@ -8,21 +8,28 @@ from collections.abc import Callable
 
 import numpy as np
 
+from grpo_cli.advantages.entries import Entries
 from grpo_cli.advantages.peers import peer_stats
 from grpo_cli.rollout import Floats, Rollout
 
 REACH = 2  # steps to either side; peers further away live in another part of the episode
 
-Fallback = Callable[[Rollout, Floats, Floats, Floats, int], tuple[Floats, Floats]]
+Fallback = Callable[[Rollout, Entries, Floats, Floats, Floats, int], tuple[Floats, Floats]]
 
 
 def neighbour_step(
-    rollout: Rollout, value_N: Floats, mean_N: Floats, count_N: Floats, min_peers: int
+    rollout: Rollout,
+    entries: Entries,
+    value_N: Floats,
+    mean_N: Floats,
+    count_N: Floats,
+    min_peers: int,
 ) -> tuple[Floats, Floats]:
     """Pool the group's other members at steps up to `REACH` away.
 
     Args:
         rollout: rows, members and groups.
+        entries: the place and the owner of each row.
         value_N: what is compared, [N].
         mean_N: the peers' mean so far, [N].
         count_N: their number so far, [N].
@@ -51,13 +58,18 @@ def neighbour_step(
 
 
 def all_groups(
-    rollout: Rollout, value_N: Floats, mean_N: Floats, count_N: Floats, min_peers: int
+    rollout: Rollout,
+    entries: Entries,
+    value_N: Floats,
+    mean_N: Floats,
+    count_N: Floats,
+    min_peers: int,
 ) -> tuple[Floats, Floats]:
-    """Compare with every other member of the batch that lives at the same step.
+    """Compare with every other member of the batch that was at the same place: step or state.
 
     Args and returns as in `neighbour_step`.
     """
-    stats = peer_stats(value_N, rollout.step)
+    stats = peer_stats(value_N, entries.place, entries.owner)
     lonely = (count_N < min_peers) & (stats.count >= max(min_peers, 1))
     return np.where(lonely, stats.mean, mean_N), np.where(lonely, stats.count, count_N)
 

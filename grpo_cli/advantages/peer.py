@@ -3,21 +3,20 @@
 Its settings are the published estimators; `conf/advantage/*.yaml` names them.
 """
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grpo_cli.advantages.adjust import features, linear
-from grpo_cli.advantages.fallbacks import FALLBACKS
-from grpo_cli.advantages.peers import has_spread, peer_stats
+from grpo_cli.advantages.baselines import find_baseline, greedy_return
+from grpo_cli.advantages.entries import learners, make_entries
 from grpo_cli.advantages.scales import scaled
+from grpo_cli.advantages.settings import Level, check_level, further
 from grpo_cli.errors import ConfigError
-from grpo_cli.returns import returns_to_go
-from grpo_cli.rollout import Floats, Ints, Rollout
-
-BASELINES = ("loo", "mean", "none")
+from grpo_cli.rollout import LEARN, Floats, Rollout
 
 
 @dataclass(frozen=True)
@@ -26,17 +25,6 @@ class Estimate:
 
     advantage: Floats  # [N]
     measured: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Entries:
-    """What is compared: K members when the value is their return, else K = N rows."""
-
-    value: Floats  # [K]
-    key: Ints  # [K]
-    owner: Ints  # [K], member
-    group: Ints  # [K]
-    row: NDArray[np.intp]  # [N], the entry of each row
 
 
 def peer(
@@ -53,122 +41,135 @@ def peer(
     scale: str = "batch",
     eps: float = 1e-8,
     ddof: int = 0,
+    bin_size: float = 0.1,
+    plus: Sequence[Mapping[str, Any]] = (),
+    score_norm: Floats | None = None,
 ) -> Estimate:
     """Compare each member with its peers.
 
-    Sources: Shao et al. 2024 (DeepSeekMath, arXiv:2402.03300), 4.1.2, is value=return, key=group,
-    baseline=mean, scale=group; Ahmadian et al. 2024 (RLOO, arXiv:2402.14740) is baseline=loo,
-    scale=none; Mao et al. 2019 (arXiv:1807.02264), 4, averages at the same time index
-    (key=group_step), here over the other members that still live.
+    Every file of conf/advantage names the source of its settings. Time alignment is that of Mao et
+    al. 2019 (arXiv:1807.02264), 4, here over the other members that still live.
 
     Args:
-        rollout: which member took each step, and which group each member belongs to.
+        rollout: which member took each step, and which group each member belongs to. Members with
+            role BASELINE are nobody's peers but for baseline=greedy, and have advantage 0.
         reward: scaled rewards, [N].
         gamma: discount per step.
-        value: `return` (of the whole member, on each of its steps) | `return_to_go`.
-        key: peers share the `group`, or the group and the step (`group_step`).
-        baseline: `loo` mean of the other members | `mean` with oneself | `none`.
+        value: `return` (of the whole member, on each of its steps) | `return_to_go` | `process`
+            (step rewards standardised in the group, summed over the steps to come) | `step` (the
+            step's own reward).
+        key: peers share the `group`, the group and the step (`group_step`), the group and the
+            observation, bit for bit (`state`) or rounded to a grid (`bin`), or nothing (`batch`).
+            Peers are always other members: one's own later visits to a state follow from one's
+            own action, and a baseline that looked at them would be biased.
+        baseline: `loo` mean of the other members | `mean` of all that share the key, oneself and
+            one's own repeats included | `length_weighted` and `score_norm`, weighted means of
+            all | `shrunk` towards the other groups | `greedy` return of the group's greedy member
+            | `none`.
         min_peers: with fewer peers than this the fall-backs are tried in turn.
         fallback: `neighbour_step` (peers up to two steps away), `all_groups` (every group at the
-            same step); a row that none serves gets 0 and is counted in baseline/no_peer_frac.
+            same step or state); a row that none serves gets 0 and is counted in
+            baseline/no_peer_frac.
         adjust: `linear` corrects for the difference between one's state and the peers', with
-            weights fitted on other groups (see `adjust.linear`) | `none`.
-        scale: divide by the standard deviation over the `group`, the `batch` or the cell of equal
-            keys (`timestep`), by the batch's largest magnitude (`max_abs`), or by nothing (`none`).
+            weights fitted on other groups (see `adjust.linear`) | `none`. With baseline=none and
+            key=batch it predicts the value itself.
+        scale: divide by the standard deviation of the values over the `group`, the batch
+            (`batch_value`) or the cell of equal keys (`timestep`), by that of the centred values
+            over the `batch` or by their largest magnitude (`max_abs`), by nothing (`none`), or
+            `whiten`: subtract the mean over the batch's rows and divide by their deviation.
         eps: added to the divisor, in the unit of the return.
         ddof: subtracted from the count in standard deviations.
+        bin_size: width of the grid of key=bin, in the unit of the observation.
+        plus: further levels that are added, each {coef: ..., and what differs from the settings
+            above}; `gamma` may differ too.
+        score_norm: squared norm of the policy's score at each row, [N], for baseline=score_norm:
+            1 - 2 pi(a) + sum of pi squared for a categorical policy. Given by the program.
 
     Returns:
         Advantages, [N]; exactly zero in groups without spread, where nothing can be compared.
 
     Raises:
-        ConfigError: a setting that does not exist, or a key that does not fit the value.
+        ConfigError: a setting that does not exist or does not fit the others.
     """
-    _check(value, key, baseline, fallback, adjust)
-    entries = _entries(rollout, reward, gamma, value, key)
+    first = check_level(
+        Level(value, key, baseline, min_peers, fallback, adjust, scale, eps, ddof, bin_size)
+    )
+    more = further(plus, first)
+    chosen, rows = rollout, None
+    if (rollout.role != LEARN).any():
+        chosen, rows = learners(rollout)
+    given = (reward, score_norm) if rows is None else (reward[rows], _at(score_norm, rows))
 
-    def compare(column: Floats) -> tuple[Floats, Floats, Floats]:
-        """Mean of the peers' numbers, how many they are, how many before any fall-back, [K]."""
-        stats = peer_stats(column, entries.key, entries.owner)
-        mean, count = stats.mean, stats.count
-        for name in fallback if (count < min_peers).any() else ():
-            mean, count = FALLBACKS[name](rollout, column, mean, count, min_peers)
-        return mean, count, stats.count
+    def estimate(level: Level, gamma: float) -> Estimate:
+        greedy = greedy_return(rollout, reward, gamma) if level.baseline == "greedy" else None
+        return _estimate(chosen, *given, greedy, gamma, level)
 
-    mean, count, first_count = compare(entries.value)
-    lonely, alone = first_count < min_peers, count < max(min_peers, 1)
-    if adjust == "linear":
-        phi = features(rollout)
-        gap = np.column_stack([column - compare(column)[0] for column in phi.T])
-        difference = linear(entries.value - mean, gap, entries.group, ~lonely & ~alone)
-        mean = entries.value - difference
-    spread = has_spread(entries.value, entries.key)
-    alive_groups = np.bincount(entries.group, spread, minlength=rollout.num_groups) > 0
-    centred = _centred(entries.value, mean, count, baseline)
-    if baseline != "none":
+    found = estimate(first, gamma)
+    advantage, measured = found.advantage, found.measured
+    added = [(coef, estimate(level, gamma if own is None else own)) for coef, own, level in more]
+    if added:
+        advantage = advantage + sum(coef * level.advantage for coef, level in added)
+        shares = [level.measured["baseline/no_peer_frac"] for _, level in added]
+        measured = {**measured, "baseline/plus_no_peer_frac": float(np.mean(shares))}
+    if rows is not None:
+        advantage, learned = np.zeros(len(reward)), advantage
+        advantage[rows] = learned
+    return Estimate(advantage, measured)
+
+
+def check_peer(settings: Mapping[str, Any]) -> None:
+    """Refuse settings of `peer` that do not exist or do not fit, before anything is sampled.
+
+    Raises:
+        ConfigError: what is wrong and what to do.
+    """
+    parameters = inspect.signature(peer).parameters.values()
+    known = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    del known["score_norm"]
+    unknown = sorted(set(settings) - set(known))
+    if unknown:
+        raise ConfigError(f"advantage has no key {unknown[0]}", f"it has {', '.join(known)}")
+    level = known | dict(settings)
+    plus = level.pop("plus")
+    further(plus, check_level(Level(**level)))
+
+
+def _estimate(
+    rollout: Rollout,
+    reward: Floats,
+    score_norm: Floats | None,
+    greedy: Floats | None,
+    gamma: float,
+    level: Level,
+) -> Estimate:
+    """Estimate one level's advantages of the members that learn."""
+    entries, measured = make_entries(rollout, reward, gamma, level)
+    value, group = entries.value, entries.group
+    base = find_baseline(rollout, entries, level, score_norm, greedy)
+    lively = base.spread
+    if level.key in ("state", "bin"):  # members who never met are not dead: others may have come by
+        lively = lively | (base.lonely & ~base.alone)
+    alive_groups = np.bincount(group, lively, minlength=rollout.num_groups) > 0
+    nothing = np.zeros(len(value), dtype=bool)
+    if level.baseline != "none":
         # Members that did the same get exactly zero, not what rounding leaves. After an adjustment
         # equal returns from unequal states are a difference: only dead groups are zero then.
-        same = ~(spread | lonely) if adjust == "none" else np.zeros_like(spread)
-        centred = np.where(alone | same | ~alive_groups[entries.group], 0.0, centred)
-    advantage = scaled(
-        centred, entries.value, entries.group, entries.key, alive_groups, scale, eps, ddof
-    )
-    measured = {
-        "baseline/fallback_frac": float((lonely & ~alone)[entries.row].mean()),
-        "baseline/no_peer_frac": float(alone[entries.row].mean()),
-        "baseline/explained_variance": _explained(entries.value, mean, ~alone),
+        same = ~(base.spread | base.lonely) if level.adjust == "none" else nothing
+        nothing = base.alone | same | ~alive_groups[group]
+    centred = np.where(nothing, 0.0, value - base.mean)
+    advantage = scaled(centred, entries, alive_groups, level)
+    if level.scale == "whiten":
+        advantage = np.where(nothing, 0.0, advantage)
+    measured |= {
+        "baseline/fallback_frac": float((base.lonely & ~base.alone)[entries.row].mean()),
+        "baseline/no_peer_frac": float(base.alone[entries.row].mean()),
+        "baseline/explained_variance": _explained(value, base.without_self, ~base.alone),
     }
     return Estimate(advantage[entries.row], measured)
 
 
-def _check(value: str, key: str, baseline: str, fallback: Sequence[str], adjust: str) -> None:
-    """Refuse settings that do not exist or do not fit each other."""
-    known = {
-        "value": (value, ("return", "return_to_go")),
-        "key": (key, ("group", "group_step")),
-        "baseline": (baseline, BASELINES),
-        "adjust": (adjust, ("none", "linear")),
-        **{f"fallback[{i}]": (name, tuple(FALLBACKS)) for i, name in enumerate(fallback)},
-    }
-    for setting, (given, choices) in known.items():
-        if given not in choices:
-            raise ConfigError(
-                f"advantage.{setting}={given} does not exist", f"choose one of {', '.join(choices)}"
-            )
-    if value == "return" and (key != "group" or fallback):
-        raise ConfigError(
-            "advantage.value=return compares whole members, which share no step",
-            "set advantage.key=group advantage.fallback=[], or advantage.value=return_to_go",
-        )
-    if adjust == "linear" and (key != "group_step" or baseline != "loo"):
-        raise ConfigError(
-            "advantage.adjust=linear corrects the leave-one-out comparison at the same step",
-            "set advantage.key=group_step advantage.baseline=loo, or advantage.adjust=none",
-        )
-    if key == "group" and fallback:
-        raise ConfigError(
-            "advantage.fallback is for peers at the same step, but advantage.key=group",
-            "set advantage.fallback=[], or advantage.key=group_step",
-        )
-
-
-def _entries(rollout: Rollout, reward: Floats, gamma: float, value: str, key: str) -> _Entries:
-    to_go = returns_to_go(reward, rollout.member, gamma)
-    members = np.arange(len(rollout.group))
-    if value == "return":
-        start = to_go[rollout.first_row]
-        return _Entries(start, rollout.group, members, rollout.group, rollout.member)
-    longest = int(rollout.step.max()) + 1
-    cell = rollout.group_N * longest + rollout.step if key == "group_step" else rollout.group_N
-    return _Entries(to_go, cell, rollout.member, rollout.group_N, np.arange(len(to_go)))
-
-
-def _centred(value: Floats, mean: Floats, count: Floats, baseline: str) -> Floats:
-    """Subtract the baseline; the mean with oneself is a shrunk leave-one-out difference."""
-    if baseline == "none":
-        return value
-    difference = value - mean
-    return difference if baseline == "loo" else difference * count / (count + 1)
+def _at(values: Floats | None, rows: NDArray[np.intp]) -> Floats | None:
+    return None if values is None else values[rows]
 
 
 def _explained(value: Floats, mean: Floats, has_peer: NDArray[np.bool_]) -> float:

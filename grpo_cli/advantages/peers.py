@@ -73,6 +73,23 @@ def has_spread(value: Floats, key: Ints) -> NDArray[np.bool_]:
     return (np.bincount(cell, value != first[cell]) > 0)[cell]
 
 
+def mean_by(value: Floats, key: Ints, weight: Floats | None = None) -> Floats:
+    """Weighted mean of the values that share a key, oneself included, [K]."""
+    weight = np.ones_like(value) if weight is None else weight
+    cell, centre = dense(key), value.mean()
+    total = bincount(cell, weight * (value - centre))
+    return (total / np.maximum(bincount(cell, weight), 1e-300))[cell] + centre
+
+
+def std_by(value: Floats, key: Ints, ddof: int) -> Floats:
+    """Standard deviation of the values that share a key, [K]; 0 for one alone."""
+    cell = dense(key)
+    count = np.bincount(cell)
+    mean = np.bincount(cell, value) / np.maximum(count, 1)
+    squares = np.bincount(cell, (value - mean[cell]) ** 2)
+    return np.sqrt(squares / np.maximum(count - ddof, 1))[cell]
+
+
 def dense(key: Ints) -> Ints:
     """Renumber keys to 0, 1, 2, ... so that they can index counts, [K].
 

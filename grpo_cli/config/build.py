@@ -233,8 +233,15 @@ def _coef(words: Words, part: str) -> float:
 
 
 def build_score(words: Words) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Build `f(rollout) -> Scored`; returns it with the reward scaling, which may have a state."""
+    """Build `f(rollout) -> Scored`; returns it with the reward scaling, which may have a state.
+
+    Raises:
+        ConfigError: a part does not exist, or its settings do not fit each other.
+    """
     scaling = component(rewards, words["reward_scaling"])
+    if words["advantage"]["name"] == "peer":
+        node = words["advantage"]
+        advantages.check_peer({key: node[key] for key in node if key != "name"})
     score = partial(
         advantages.score,
         reward_scaling=scaling,

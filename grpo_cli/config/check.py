@@ -143,7 +143,7 @@ def _check_combinations(group: str, node: Tree) -> None:
             f"reward_scaling.low={node['low']} is not below reward_scaling.high={node['high']}",
             "give a lower bound below the upper bound",
         )
-    per_step = group == "advantage" and (node["key"] != "group" or node["fallback"])
+    per_step = group == "advantage" and (node["key"] not in ("group", "batch") or node["fallback"])
     if per_step and node["value"] == "return":
         raise ConfigError(
             "advantage.value=return compares whole members, which share no step",

@@ -168,15 +168,20 @@ COMPONENT_RULES: dict[str, Rule] = {
     "reward_scaling.eps": _POSITIVE,
     "reward_scaling.gamma": Rule(low=0, high=1),
     "reward_scaling.limit": _POSITIVE,
-    "advantage.value": Rule(choices=("return_to_go", "return")),
-    "advantage.key": Rule(choices=("group_step", "group")),
-    "advantage.baseline": Rule(choices=("loo", "mean", "none")),
-    "advantage.scale": Rule(choices=("batch", "group", "none", "timestep", "max_abs")),
+    "advantage.value": Rule(choices=("return_to_go", "return", "process", "step")),
+    "advantage.key": Rule(choices=("group_step", "group", "state", "bin", "batch")),
+    "advantage.baseline": Rule(
+        choices=("loo", "mean", "length_weighted", "score_norm", "shrunk", "greedy", "none")
+    ),
+    "advantage.scale": Rule(
+        choices=("batch", "group", "none", "timestep", "max_abs", "batch_value", "whiten")
+    ),
     "advantage.fallback": Rule(choices=("neighbour_step", "all_groups")),
     "advantage.adjust": Rule(choices=("none", "linear")),
     "advantage.min_peers": _COUNT,
     "advantage.eps": _POSITIVE,
     "advantage.ddof": Rule(low=0, high=1),
+    "advantage.bin_size": _POSITIVE,
     "loss.eps_low": Rule(above=0, high=1),
     "loss.eps_high": _POSITIVE_OR_NULL,
     "kl.coef": Rule(low=0),

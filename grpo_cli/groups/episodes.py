@@ -119,6 +119,7 @@ def _pack(rounds: Sequence[Round], seeds: Ints, group: Ints, outcome: Outcome) -
         weight=np.ones(len(member)),
         group=group,
         seed=seeds,
+        role=np.zeros(len(group), dtype=np.int8),
         terminated=outcome.terminated,
         truncated=outcome.truncated,
         episodes=Episodes(outcome.ret, outcome.length, outcome.success),

@@ -3,6 +3,7 @@ import pytest
 from builders import make_rollout
 
 from grpo_cli.advantages import peer
+from grpo_cli.advantages.settings import SCALES
 from grpo_cli.errors import ConfigError
 
 TIME_ALIGNED = {"scale": "none"}
@@ -89,9 +90,9 @@ def test_the_order_of_groups_does_not_matter():
     assert np.concatenate([swapped[6:], swapped[:6]]) == pytest.approx(one)
 
 
-@pytest.mark.parametrize("scale", ["none", "group", "batch", "timestep", "max_abs"])
+@pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize(
-    "settings", [{}, {**OUTCOME, "baseline": "loo"}], ids=["aligned", "outcome"]
+    "settings", [{"fallback": []}, {**OUTCOME, "baseline": "loo"}], ids=["aligned", "outcome"]
 )
 def test_a_group_without_spread_gets_exactly_zero(scale, settings):
     reward = [0.1, 0.7, 0.3]

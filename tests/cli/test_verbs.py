@@ -77,7 +77,7 @@ def test_help_pages():
         assert word in page.stdout
     assert grpo().stdout == page.stdout
     train = grpo("train", "--help").stdout
-    for word in ("group_size", "int >= 2", "env steps", "time_aligned  outcome  rloo", "--trust"):
+    for word in ("group_size", "int >= 2", "env steps", "time_aligned  anchor  bin", "--trust"):
         assert word in train
     assert "min_reward" in grpo("eval", "-h").stdout
     assert "Precedence" in grpo("config", "--help").stdout

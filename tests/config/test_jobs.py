@@ -76,6 +76,7 @@ def test_a_reached_goal_ends_the_run():
         (["env=CartPole-v1", "optim=my_code.double"], ConfigError, "optim cannot be"),
         (["env=CartPole-v1", "sinks=my_code.double"], ConfigError, "sinks cannot be"),
         (["env=CartPole-v1", "kl=my_code.kl"], ConfigError, "there is no kl"),
+        (["env=CartPole-v1", "advantage.scale=timestep"], ConfigError, "a lonely row"),
         # found out only once episodes are played
         (["env=./my_env.py:Late"], EnvError, "no data"),
         (["env=./my_env.py:Nan"], NonFinite, "reward"),
