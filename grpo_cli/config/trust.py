@@ -112,11 +112,17 @@ def own_code(cfg: DictConfig) -> list[str]:
     nodes = [tree.get(group) for group in NAMED if group != "sinks"]
     nodes += list((tree.get("sinks") or {}).values())
     named = [str(node.get("name", "")) for node in nodes if isinstance(node, dict)]
+    named += [str(name) for name in _reward_functions(tree.get("reward"))]
     found = [name for name in named if is_own(name)]
     env_id = str((tree.get("env") or {}).get("id", ""))
     if ":" in env_id or _is_dotted(env_id) or env_id in SHIMS:
         found.insert(0, env_id)
     return list(dict.fromkeys(name for name in found if not _is_known(name)))
+
+
+def _reward_functions(node: Any) -> list[Any]:
+    functions = node.get("functions") if isinstance(node, dict) else None
+    return functions if isinstance(functions, list) else []
 
 
 def _is_dotted(env_id: str) -> bool:
