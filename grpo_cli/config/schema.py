@@ -158,6 +158,9 @@ GROUPS = ("env", *COMPONENTS, "preset")
 NAMED = tuple(group for group in COMPONENTS if group not in ("eval", "checkpoint"))
 """Components whose `name` says which code runs; a person's own code may take the place."""
 
+LISTS_OF_CODE = ("reward.functions",)
+"""Keys that list components by name; a person's own code may be among them."""
+
 ALIASES = {"samples_per_time_step": "group_size", "reward_scaling_fn": "reward_scaling"}
 """Other names accepted on the command line."""
 

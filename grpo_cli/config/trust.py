@@ -21,7 +21,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from grpo_cli.config.env_ids import SHIMS
-from grpo_cli.config.schema import NAMED, is_own
+from grpo_cli.config.schema import LISTS_OF_CODE, NAMED, is_own
 from grpo_cli.config.suggest import did_you_mean, listed
 from grpo_cli.errors import ConfigError
 
@@ -112,7 +112,7 @@ def own_code(cfg: DictConfig) -> list[str]:
     nodes = [tree.get(group) for group in NAMED if group != "sinks"]
     nodes += list((tree.get("sinks") or {}).values())
     named = [str(node.get("name", "")) for node in nodes if isinstance(node, dict)]
-    named += [str(name) for name in _reward_functions(tree.get("reward"))]
+    named += [name for key in LISTS_OF_CODE for name in _listed(tree, key)]
     found = [name for name in named if is_own(name)]
     env_id = str((tree.get("env") or {}).get("id", ""))
     if ":" in env_id or _is_dotted(env_id) or env_id in SHIMS:
@@ -120,9 +120,11 @@ def own_code(cfg: DictConfig) -> list[str]:
     return list(dict.fromkeys(name for name in found if not _is_known(name)))
 
 
-def _reward_functions(node: Any) -> list[Any]:
-    functions = node.get("functions") if isinstance(node, dict) else None
-    return functions if isinstance(functions, list) else []
+def _listed(tree: Any, key: str) -> list[str]:
+    """Return the texts under a dotted key of a tree that may hold anything."""
+    for part in key.split("."):
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return [str(name) for name in tree] if isinstance(tree, list) else []
 
 
 def _is_dotted(env_id: str) -> bool:
