@@ -84,5 +84,5 @@ def make_cartpole_policy(
 def make_sampler(source: EnvSource, backend: str = "sync", **changes: Any) -> episodes:
     """Build a sampler of 2 groups of 3 members."""
     settings: dict[str, Any] = {"num_groups": 2, "group_size": 3, "seed": 0, **changes}
-    members = settings["num_groups"] * settings["group_size"]
+    members = settings["num_groups"] * (settings["group_size"] + settings.get("greedy", False))
     return episodes(make_backend(backend, source, members)[0], source.codec, **settings)
