@@ -27,7 +27,7 @@ def tmux(*words: str) -> str:
 
 
 def screen(words: list[str], width: int, height: int) -> str:
-    """Train in a terminal of this size; returns the last screen before the end, with its colours."""
+    """Train in a terminal of this size; returns the last screen before the end, in colour."""
     command = " ".join([sys.executable, "-m", "grpo_cli", "train", *words])
     with tempfile.TemporaryDirectory() as folder:
         size = ("-x", str(width), "-y", str(height))

@@ -1,7 +1,7 @@
 """What is compared, and under which key."""
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,21 +93,4 @@ def _place(rollout: Rollout, level: Level) -> Ints:
 def learners(rollout: Rollout) -> tuple[Rollout, NDArray[np.intp]]:
     """Return the rollout without its baseline members, and the rows that remain."""
     learns = rollout.role == LEARN
-    rows = np.flatnonzero(learns[rollout.member])
-    number = np.cumsum(learns) - 1
-    kept = replace(
-        rollout,
-        obs=rollout.obs[rows],
-        action=rollout.action[rows],
-        logprob=rollout.logprob[rows],
-        reward=rollout.reward[rows],
-        member=number[rollout.member[rows]],
-        step=rollout.step[rows],
-        weight=rollout.weight[rows],
-        group=rollout.group[learns],
-        seed=rollout.seed[learns],
-        role=rollout.role[learns],
-        terminated=rollout.terminated[learns],
-        truncated=rollout.truncated[learns],
-    )
-    return kept, rows
+    return rollout.members(learns), np.flatnonzero(learns[rollout.member])
