@@ -7,7 +7,7 @@ from builders import cartpole, make_cartpole_policy, make_rollout, make_sampler,
 
 from grpo_cli import entropy, kl, losses
 from grpo_cli.errors import NonFinite
-from grpo_cli.update import Learner, Objective, Schedule, update_policy
+from grpo_cli.update import Objective, Schedule, update_policy
 
 
 def schedule(**changes):
@@ -126,40 +126,6 @@ def test_the_kl_penalty_pulls_towards_the_reference():
     first = learn(policy, scored, lr=0.1, goal=goal, reference=reference)
     second = learn(policy, scored, lr=0.1, goal=goal, reference=reference)
     assert 0 < second["train/kl"] < first["train/kl"]
-
-
-def learner(policy, reference="initial", kl_coef=1.0, anneal=False):
-    optimizer = torch.optim.SGD(policy.parameters(), lr=0.1)
-    return Learner(
-        policy, optimizer, objective(kl_coef=kl_coef), schedule(epochs=2),
-        lr=0.1, anneal=anneal, reference=reference, seed=0,
-    )  # fmt: skip
-
-
-def test_without_a_penalty_no_reference_is_built():
-    assert learner(make_cartpole_policy(cartpole()), kl_coef=0.0).reference is None
-
-
-def test_the_reference_is_the_initial_or_the_old_policy():
-    for name in ("initial", "old"):
-        policy = make_cartpole_policy(cartpole())
-        initial = weights(policy)
-        learns = learner(policy, name)
-        scored = sampled(policy)
-        learns(scored, 0, 0.0)
-        after_one = weights(policy)
-        learns(scored, 1, 0.0)
-        assert learns.reference is not None
-        expected = initial if name == "initial" else after_one
-        assert torch.equal(weights(learns.reference), expected)
-
-
-def test_the_learning_rate_is_annealed():
-    policy = make_cartpole_policy(cartpole())
-    scored = sampled(policy)
-    falling = learner(policy, anneal=True)
-    assert falling(scored, 0, 0.25)["train/learning_rate"] == pytest.approx(0.075)
-    assert learner(policy)(scored, 0, 0.25)["train/learning_rate"] == 0.1
 
 
 def test_numbers_that_are_not_finite_stop_the_update():

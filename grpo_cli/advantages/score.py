@@ -1,6 +1,7 @@
 """From rollout to scored rollout: scale the rewards, estimate the advantages."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -41,6 +42,7 @@ def score(
     scope: str,
     advantage: Callable[..., Estimate | Floats],
     gamma: float,
+    survey: Callable[[Rollout], dict[str, Floats]] | None = None,
 ) -> Scored:
     """Score a rollout.
 
@@ -50,6 +52,8 @@ def score(
         scope: see `scale_rewards`.
         advantage: `f(rollout, reward, gamma) -> [N]`, or an `Estimate`.
         gamma: discount per step.
+        survey: `f(rollout)` says what the policy itself has to add, [N] each: `reward_penalty` and
+            `advantage_penalty` are subtracted, `score_norm` goes to the advantage.
 
     Returns:
         The rollout with its scaled rewards and advantages.
@@ -59,13 +63,19 @@ def score(
         ConfigError: they have another shape than [N].
     """
     reward = scale_rewards(rollout, reward_scaling, scope)
-    result = advantage(rollout, reward, gamma)
+    surveyed = {} if survey is None else survey(rollout)
+    paid = reward - surveyed.get("reward_penalty", 0.0)
+    given = {"score_norm": surveyed["score_norm"]} if "score_norm" in surveyed else {}
+    result = advantage(rollout, paid, gamma, **given)
     estimate = result if isinstance(result, Estimate) else Estimate(np.asarray(result, float))
     if estimate.advantage.shape != reward.shape:
         raise ConfigError(
             f"the advantage has shape {estimate.advantage.shape} for {reward.shape} rewards",
             "return one advantage for each row of the rollout",
         )
+    estimate = replace(
+        estimate, advantage=estimate.advantage - surveyed.get("advantage_penalty", 0.0)
+    )
     if not np.isfinite(estimate.advantage).all():
         raise NonFinite("the advantage holds nan or inf", "check reward_scaling and advantage.eps")
     learned = np.abs(estimate.advantage) * rollout.weight
