@@ -1,4 +1,6 @@
 import copy
+from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -126,6 +128,65 @@ def test_the_kl_penalty_pulls_towards_the_reference():
     first = learn(policy, scored, lr=0.1, goal=goal, reference=reference)
     second = learn(policy, scored, lr=0.1, goal=goal, reference=reference)
     assert 0 < second["train/kl"] < first["train/kl"]
+
+
+def test_losses_that_ask_for_whole_members_get_them():
+    policy = make_cartpole_policy(cartpole())
+    scored = sampled(policy)
+    members = []
+
+    @losses.by_member()
+    def spy(new, batch):
+        members.append(losses.per_member(batch.weight, batch).tolist())
+        return losses.clip(new, batch)
+
+    learn(policy, scored, plan=schedule(num_minibatches=2), goal=replace(objective(), loss=spy))
+    assert len(members) == 2
+    assert sorted(chain.from_iterable(members)) == sorted(
+        scored.rollout.per_member(scored.rollout.weight)
+    )
+
+
+def test_rows_of_weight_zero_are_left_out():
+    policy = make_cartpole_policy(cartpole())
+    scored = sampled(policy)
+    weight = scored.rollout.weight.copy()
+    weight[::3] = 0
+    rows = []
+
+    def spy(new, batch):
+        rows.append(len(batch.weight))
+        return losses.clip(new, batch)
+
+    part = replace(scored, rollout=replace(scored.rollout, weight=weight))
+    learn(policy, part, plan=schedule(num_minibatches=2), goal=replace(objective(), loss=spy))
+    assert sum(rows) == weight.sum()
+
+
+def test_without_any_weight_nothing_is_learned():
+    policy = make_cartpole_policy(cartpole())
+    scored, before = sampled(policy), weights(policy)
+    nothing = replace(scored.rollout, weight=np.zeros(len(scored.reward)))
+    metrics = learn(policy, replace(scored, rollout=nothing))
+    assert metrics == {"train/epochs": 0.0, "train/gradient_steps": 0.0}
+    assert torch.equal(weights(policy), before)
+
+
+def test_only_the_rows_of_the_most_entropy_keep_their_advantage():
+    policy = make_cartpole_policy(cartpole())
+    torch.nn.init.normal_(policy.head.weight, generator=torch.Generator().manual_seed(0))
+    scored = sampled(policy)
+    entropies, advantages = [], []
+
+    def spy(new, batch):
+        entropies.append(new.entropy().detach())
+        advantages.append(batch.advantage)
+        return losses.clip(new, batch)
+
+    learn(policy, scored, goal=replace(objective(), loss=spy, top_quantile=0.25))
+    kept = advantages[0] != 0
+    assert kept.float().mean().item() == pytest.approx(0.25, abs=0.02)
+    assert entropies[0][kept].min() >= entropies[0][~kept].max()
 
 
 def test_numbers_that_are_not_finite_stop_the_update():
