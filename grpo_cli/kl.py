@@ -129,6 +129,7 @@ class KlCoef:
         """Take the divergence measured over so many rows, nats."""
         if self.target is not None:
             error = float(np.clip(kl / self.target - 1, -0.2, 0.2))
+            # A rollout of many horizons at once must not make it 0 or negative.
             self.value *= max(1 + error * rows / self.horizon, 0.5)
 
     def state(self) -> dict[str, float]:

@@ -163,6 +163,23 @@ def test_rows_of_weight_zero_are_left_out():
     assert sum(rows) == weight.sum()
 
 
+def test_members_lose_rows_of_weight_zero_and_keep_the_others():
+    policy = make_cartpole_policy(cartpole())
+    scored = sampled(policy)
+    weight = scored.rollout.weight.copy()
+    weight[scored.rollout.first_row[1:]] = 0
+    members = []
+
+    @losses.by_member()
+    def spy(new, batch):
+        members.append(losses.per_member(batch.weight, batch).tolist())
+        return losses.clip(new, batch)
+
+    rollout = replace(scored.rollout, weight=weight)
+    learn(policy, replace(scored, rollout=rollout), goal=replace(objective(), loss=spy))
+    assert sorted(members[0]) == sorted(rollout.per_member(weight))
+
+
 def test_without_any_weight_nothing_is_learned():
     policy = make_cartpole_policy(cartpole())
     scored, before = sampled(policy), weights(policy)

@@ -42,6 +42,10 @@ def build_learner(
             "every state"
         )
     loss = words["loss"]
+    if loss["name"] == "reinforce" and words["epochs"] > 1:
+        warn(
+            "loss=reinforce has no ratio: its gradient is biased after the first of several epochs"
+        )
     if loss.get("aggregate") == "constant" and loss.get("length", 0) is None:
         loss = {**loss, "length": float(source.max_steps)}
     return Learner(

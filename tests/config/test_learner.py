@@ -61,11 +61,25 @@ def test_the_length_of_dr_grpo_is_the_time_limit():
     assert given.keywords["length"] == 50
 
 
+def test_published_losses_are_settings_of_clip():
+    def settings(loss, *words):
+        return compose(["env=CartPole-v1", f"loss={loss}", *words]).loss
+
+    assert settings("bnpo") == settings("clip")
+    assert settings("dapo", "loss.eps_high=null") == settings("bnpo")
+    assert settings("grpo", "loss.aggregate=step_mean") == settings("bnpo")
+    assert settings("dr_grpo", "loss.aggregate=member_mean") == settings("grpo")
+    assert settings("luspo", "loss.aggregate=member_mean") == settings("gspo")
+    level = ["loss.ratio=step", "loss.eps_low=0.2", "loss.eps_high=null"]
+    assert settings("clip", "loss.aggregate=member_mean", *level) == settings("grpo")
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (["kl=k1", "kl.where=loss", "kl.coef=0.1"], "regularises nothing"),
         (["env=Pendulum-v1", "entropy=top_quantile"], "has no effect"),
+        (["loss=reinforce"], "biased after the first"),
     ],
 )
 def test_what_misleads_is_warned_about(words, says):
@@ -80,6 +94,7 @@ def test_what_misleads_is_warned_about(words, says):
     [
         ["kl=k1", "kl.coef=0.1"],
         ["entropy=top_quantile"],
+        ["loss=reinforce", "epochs=1"],
         ["env=Pendulum-v1", "policy.bounds=tanh", "entropy=top_quantile"],
     ],
 )
