@@ -54,6 +54,14 @@ class Family(Protocol):
         """Return the exact KL(params || other) in nats, [B]."""
         ...
 
+    def score_norm(self, params: Tensor, action: Tensor) -> Tensor:
+        """Return the squared norm of the action's score, the gradient of its logprob, [B].
+
+        With respect to what the network says about the action, not to its weights: a proxy that
+        needs no backward pass (verl's optimal token baseline).
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Categorical:
@@ -90,6 +98,11 @@ class Categorical:
         """Return the exact divergence, summed over the choices."""
         logp = torch.log_softmax(params, dim=1)
         return (logp.exp() * (logp - torch.log_softmax(other, dim=1))).sum(dim=1)
+
+    def score_norm(self, params: Tensor, action: Tensor) -> Tensor:
+        """Return that with respect to the logits: 1 - 2 p(a) + sum of all p^2."""
+        p = torch.softmax(params, dim=1)
+        return 1 - 2 * p.gather(1, action)[:, 0] + p.square().sum(dim=1)
 
 
 @dataclass(frozen=True)
@@ -151,6 +164,11 @@ class Gaussian:
         ratio = (2 * (log_std - log_std_o)).exp()
         gap = ((mean - mean_o) * (-log_std_o).exp()).square()
         return (0.5 * (ratio + gap - 1) + log_std_o - log_std).sum(dim=1)
+
+    def score_norm(self, params: Tensor, action: Tensor) -> Tensor:
+        """Return that with respect to the means in units of the std: the sum of z^2."""
+        mean, log_std = params.split(self.num_outputs, dim=1)
+        return ((action - mean) * (-log_std).exp()).square().sum(dim=1)
 
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)

@@ -144,19 +144,6 @@ class Scored:
     dead: NDArray[np.bool_]  # [num_groups], no spread: exactly zero advantage
     measured: dict[str, float] = field(default_factory=dict)  # metrics seen on the way
 
-    def learned(self) -> "Scored":
-        """Leave out whole members that no row is learned from: rows of weight 0 cost time."""
-        if self.rollout.weight.all():
-            return self
-        keep = self.rollout.per_member(self.rollout.weight) > 0
-        rows = keep[self.rollout.member]
-        return replace(
-            self,
-            rollout=self.rollout.members(keep),
-            reward=self.reward[rows],
-            advantage=self.advantage[rows],
-        )
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -168,6 +155,9 @@ class Batch:
     advantage: Tensor  # [B]
     weight: Tensor  # [B]
     reference: Tensor | None  # [B, P] parameters of the reference's action distribution
+    # Where minibatches hold whole members; else None and 0.
+    member: Tensor | None = None  # [B], 0 to num_members - 1, ascending
+    num_members: int = 0
 
     def rows(self, index: Tensor) -> "Batch":
         """Return the chosen rows, [len(index)]."""
@@ -175,12 +165,15 @@ class Batch:
 
     def split(self, parts: int) -> "list[Batch]":
         """Cut into so many parts of nearly equal size, without a copy."""
-        edges = [len(self.weight) * part // parts for part in range(parts + 1)]
+        return self.cut([len(self.weight) * part // parts for part in range(parts + 1)])
+
+    def cut(self, edges: Sequence[int]) -> "list[Batch]":
+        """Cut at rows `edges`, the first 0 and the last B, without a copy."""
         return [self._each(lambda c, a=a, b=b: c[a:b]) for a, b in pairwise(edges)]
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         columns = {f.name: getattr(self, f.name) for f in fields(self)}
-        filled = {name: change(column) for name, column in columns.items() if column is not None}
+        filled = {name: change(c) for name, c in columns.items() if isinstance(c, Tensor)}
         return replace(self, **filled)
 
 

@@ -4,9 +4,9 @@ Nothing in the minibatch loop waits for the device; the KL stop and the check fo
 are made between epochs.
 """
 
-import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -14,10 +14,13 @@ from torch import Tensor
 
 from grpo_cli.adam import Adam, clip_grad_norm
 from grpo_cli.distributions import Outlook
+from grpo_cli.entropy import top_quantile
 from grpo_cli.errors import NonFinite
+from grpo_cli.losses import needs_members
+from grpo_cli.minibatches import by_members, by_rows
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import Purpose, rng
-from grpo_cli.rollout import Batch, Mean, Scored, add_means, as_tensor
+from grpo_cli.rollout import Batch, Ints, Mean, Scored, add_means, as_tensor
 
 ROWS_AT_ONCE = 4096  # larger slices leave the processor's cache and are slower a row
 
@@ -27,13 +30,28 @@ Loss = Callable[[Outlook, Batch], tuple[Tensor, dict[str, Mean]]]
 
 @dataclass(frozen=True)
 class Objective:
-    """What is minimised: loss + kl_coef * KL - entropy_coef * entropy."""
+    """What is minimised: loss + kl_coef * KL - entropy_coef * entropy.
+
+    Attributes:
+        loss: the policy loss.
+        kl: divergence from the reference at each row, nats.
+        entropy: of the policy at each row, nats.
+        kl_coef: 0: no penalty in the loss, and no reference.
+        entropy_coef: 0: no bonus.
+        top_quantile: share of the rows, those with the most entropy, that keep their advantage.
+    """
 
     loss: Loss
     kl: Callable[[Outlook, Batch], Tensor]
     entropy: Callable[[Outlook], Tensor]
     kl_coef: float = 0.0
     entropy_coef: float = 0.0
+    top_quantile: float = 1.0
+
+    @cached_property
+    def by_member(self) -> bool:
+        """Minibatches must hold whole members."""
+        return needs_members(self.loss)
 
     def __call__(self, new: Outlook, batch: Batch) -> tuple[Tensor, dict[str, Mean]]:
         """Return the scalar to minimise and what was measured."""
@@ -101,22 +119,26 @@ def update_policy(
         reference: whom the KL penalty is measured against; None where there is none.
 
     Returns:
-        Metrics of `train/*`, averaged over the gradient steps taken; without a row none is.
+        Metrics of `train/*`, averaged over the gradient steps taken; none are taken where no row
+        has weight.
 
     Raises:
         NonFinite: a loss or a gradient was nan or inf.
     """
-    if not len(scored.advantage):
+    if not scored.rollout.weight.any():
         return {"train/epochs": 0.0, "train/gradient_steps": 0.0}
-    batch, entropy = _batch(policy, scored, reference)
+    batch, member, entropy = _batch(policy, scored, reference, objective.top_quantile)
+    parts = schedule.slices(len(member))
     means: dict[str, Mean] = {}
     epochs = steps = 0
     for epoch in range(schedule.epochs):
         epoch_means: dict[str, Mean] = {}
-        order = rng(seed, Purpose.SHUFFLE, update, epoch).permutation(len(batch.weight))
-        # One gather an epoch: the minibatches are then slices without a copy.
-        shuffled = batch.rows(torch.from_numpy(order).to(policy.device))
-        for part in shuffled.split(schedule.slices(len(order))):
+        shuffle = rng(seed, Purpose.SHUFFLE, update, epoch)
+        if objective.by_member:
+            minibatches = by_members(batch, member, parts, shuffle)
+        else:
+            minibatches = by_rows(batch, parts, shuffle)
+        for part in minibatches:
             taken = _step(policy, optimizer, part, objective, schedule.max_grad_norm)
             add_means(epoch_means, taken)
             steps += 1
@@ -130,29 +152,40 @@ def update_policy(
     return {**metrics, "train/epochs": float(epochs), "train/gradient_steps": float(steps)}
 
 
-def _batch(policy: Policy, scored: Scored, reference: Policy | None) -> tuple[Batch, Mean]:
+def _batch(
+    policy: Policy, scored: Scored, reference: Policy | None, share: float
+) -> tuple[Batch, Ints, Mean]:
     """Move the rows to the device, with log-probabilities and reference as torch sees them.
 
-    Returns the batch, and the entropy of the policy that acted.
+    Returns the batch, the member of each row, and the entropy of the policy that acted.
     """
     rollout = scored.rollout
     device = policy.device
-    obs, action = rollout.obs.to(device), rollout.action.to(device)
-    params = _rowwise(policy, obs)
-    weight = as_tensor(rollout.weight, device)
+    obs, action, advantage = rollout.obs, rollout.action, scored.advantage
+    weight, member = rollout.weight, rollout.member
+    if not weight.all():  # rows of weight 0 are never learned from
+        kept = np.flatnonzero(weight)
+        obs, action = obs[kept], action[kept]
+        advantage, weight, member = advantage[kept], weight[kept], member[kept]
+    obs, action = obs.to(device), action.to(device)
+    params = rowwise(policy, obs)
+    entropy = policy.family.entropy(params)
     batch = Batch(
         obs=obs,
         action=action,
         old_logprob=policy.family.logprob(params, action),
-        advantage=as_tensor(scored.advantage, device),
-        weight=weight,
-        reference=None if reference is None else _rowwise(reference, obs),
+        advantage=as_tensor(advantage, device),
+        weight=as_tensor(weight, device),
+        reference=None if reference is None else rowwise(reference, obs),
     )
-    return batch, Mean.of(policy.family.entropy(params), weight)
+    if share < 1:
+        masked = batch.advantage * top_quantile(entropy, share)
+        batch = replace(batch, advantage=masked)
+    return batch, member, Mean.of(entropy, batch.weight)
 
 
 @torch.no_grad()
-def _rowwise(policy: Policy, obs: Tensor) -> Tensor:
+def rowwise(policy: Policy, obs: Tensor) -> Tensor:
     """Distribution parameters of all rows, [N, P], in slices that stay in the cache."""
     return torch.cat([policy(piece) for piece in obs.split(ROWS_AT_ONCE)])
 
@@ -191,71 +224,3 @@ def _too_far(means: dict[str, Mean], target_kl: float | None) -> bool:
     if target_kl is None or "approx_kl" not in means:
         return False
     return means["approx_kl"].item() > target_kl
-
-
-class Learner:
-    """The optimizer, its learning rate and the reference policy, from one update to the next.
-
-    Args:
-        policy: who learns.
-        optimizer: over the policy's parameters.
-        objective: what is minimised.
-        schedule: epochs and minibatches.
-        lr: learning rate at the start.
-        anneal: lower the learning rate linearly to 0 over the run.
-        reference: `initial` (the policy as it was built) | `old` (as it was before each update).
-        seed: the run's seed.
-    """
-
-    def __init__(
-        self,
-        policy: Policy,
-        optimizer: Optimizer,
-        objective: Objective,
-        schedule: Schedule,
-        *,
-        lr: float,
-        anneal: bool,
-        reference: str,
-        seed: int,
-    ) -> None:
-        self.policy = policy
-        self.optimizer = optimizer
-        self.objective = objective
-        self.schedule = schedule
-        self.lr = lr
-        self.anneal = anneal
-        self.follows = reference == "old"
-        self.seed = seed
-        # Without a penalty no reference is built: it would only cost time and memory.
-        self.reference = copy.deepcopy(policy) if objective.kl_coef else None
-        self.gradient_steps = 0
-
-    def __call__(self, scored: Scored, update: int, progress: float) -> dict[str, float]:
-        """Learn from a scored rollout; `progress` runs from 0 to 1. Returns `train/*` metrics.
-
-        Members whose rows all have weight 0 are left out here, and nowhere else.
-        """
-        lr = self.lr * (1.0 - progress) if self.anneal else self.lr
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        if self.reference is not None and self.follows:
-            self.reference.load_state_dict(self.policy.state_dict())
-        metrics = update_policy(
-            self.policy,
-            self.optimizer,
-            scored.learned(),
-            self.objective,
-            self.schedule,
-            seed=self.seed,
-            update=update,
-            reference=self.reference,
-        )
-        # After the update: its ratios compare with the policy that acted, old moments included.
-        self.policy.observe(scored.rollout.obs)
-        self.gradient_steps += int(metrics.pop("train/gradient_steps"))
-        return {
-            **metrics,
-            "train/learning_rate": lr,
-            "train/n_updates": float(self.gradient_steps),
-        }

@@ -63,6 +63,13 @@ def make_batch(rows: int = 6, choices: int = 3, seed: int = 0, **changes: Any) -
     return Batch(**{**fields, **changes})
 
 
+def make_member_batch(lengths: tuple[int, ...], seed: int = 0, **changes: Any) -> Batch:
+    """Build a random batch of whole members."""
+    member = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+    settings = {"member": member, "num_members": len(lengths), **changes}
+    return make_batch(len(member), seed=seed, **settings)
+
+
 def cartpole(**changes: Any) -> EnvSource:
     """Open CartPole."""
     return open_env("CartPole-v1", **changes)

@@ -26,7 +26,9 @@ FLOORS: dict[int, frozenset[str]] = {
         " losses".split()
     ),
     2: frozenset("adam envs policies sinks checkpoint rundir distributed".split()),
-    3: frozenset({"groups", "update", "walk", "evaluate", "video"}),
+    3: frozenset(
+        "groups update minibatches reference survey learner walk evaluate video".split(),
+    ),
     4: frozenset(
         "train sweep benchmark evaluate_run play compare runs inspect repro export report doctor"
         " cluster".split(),
@@ -55,14 +57,16 @@ MAX_LINES = 300
 # docs/adr/0001-floors-single-modules.md
 FLOORS_WITH_SINGLE_FILES = (1, 2, 3)
 
+KL_KEYS = frozenset("coef where reference sync_every sync_alpha target horizon".split())
+ENTROPY_KEYS = frozenset("coef target step low high top_quantile".split())
 # Config group -> the package in whose __all__ its names are looked up, and the YAML keys that are
 # the builder's, not the function's.
 COMPONENTS: dict[str, tuple[str, frozenset[str]]] = {
     "reward_scaling": ("grpo_cli.rewards", frozenset({"scope"})),
     "advantage": ("grpo_cli.advantages", frozenset()),
     "loss": ("grpo_cli.losses", frozenset()),
-    "kl": ("grpo_cli.kl", frozenset({"coef", "reference"})),
-    "entropy": ("grpo_cli.entropy", frozenset({"coef"})),
+    "kl": ("grpo_cli.kl", KL_KEYS),
+    "entropy": ("grpo_cli.entropy", ENTROPY_KEYS),
     "policy": ("grpo_cli.policies", frozenset({"bounds", "log_std", "normalise"})),
     "group": (
         "grpo_cli.groups",

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from builders import make_rollout, make_scored
+from builders import make_rollout
 
 from grpo_cli.rollout import Episodes, join
 
@@ -55,11 +55,3 @@ def test_success_is_joined_where_any_of_them_knows(said, joined):
     ]
     success = join(parts).episodes.success
     assert (None if success is None else success.tolist()) == joined
-
-
-def test_what_is_learned_from_leaves_out_members_without_weight_and_no_others():
-    weight = np.array([0.0, 1.0, 0.0, 0.0, 0.0, 0.5])
-    scored = make_scored(sample(weight=weight), np.arange(6.0))
-    assert scored.learned().advantage.tolist() == [0, 1, 3, 4, 5]
-    everything = make_scored(sample(), np.arange(6.0))
-    assert everything.learned() is everything

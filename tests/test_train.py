@@ -14,10 +14,11 @@ from grpo_cli.advantages import peer, score
 from grpo_cli.envs import open_env
 from grpo_cli.errors import NonFinite
 from grpo_cli.evaluate import Scores
+from grpo_cli.learner import Learner
 from grpo_cli.losses import clip
 from grpo_cli.rewards import none
 from grpo_cli.train import Parts, train
-from grpo_cli.update import Learner, Objective, Schedule
+from grpo_cli.update import Objective, Schedule
 
 
 class Constant(gym.Env):
@@ -67,11 +68,10 @@ def make_parts(notes, source=None, scaling=none, **sampler):
     learner = Learner(
         policy,
         torch.optim.Adam(policy.parameters(), lr=1e-3),
-        Objective(clip, kl.exact, entropy.bonus, kl_coef=0.0, entropy_coef=0.0),
+        Objective(clip, kl.exact, entropy.bonus),
         Schedule(epochs=1, num_minibatches=1, minibatch_size=None, target_kl=None, max_grad_norm=1),
         lr=1e-3,
         anneal=False,
-        reference="old",
         seed=0,
     )
     return Parts(

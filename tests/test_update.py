@@ -1,4 +1,6 @@
 import copy
+from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from builders import cartpole, make_cartpole_policy, make_rollout, make_sampler,
 
 from grpo_cli import entropy, kl, losses
 from grpo_cli.errors import NonFinite
-from grpo_cli.update import Learner, Objective, Schedule, update_policy
+from grpo_cli.update import Objective, Schedule, update_policy
 
 
 def schedule(**changes):
@@ -128,38 +130,80 @@ def test_the_kl_penalty_pulls_towards_the_reference():
     assert 0 < second["train/kl"] < first["train/kl"]
 
 
-def learner(policy, reference="initial", kl_coef=1.0, anneal=False):
-    optimizer = torch.optim.SGD(policy.parameters(), lr=0.1)
-    return Learner(
-        policy, optimizer, objective(kl_coef=kl_coef), schedule(epochs=2),
-        lr=0.1, anneal=anneal, reference=reference, seed=0,
-    )  # fmt: skip
-
-
-def test_without_a_penalty_no_reference_is_built():
-    assert learner(make_cartpole_policy(cartpole()), kl_coef=0.0).reference is None
-
-
-def test_the_reference_is_the_initial_or_the_old_policy():
-    for name in ("initial", "old"):
-        policy = make_cartpole_policy(cartpole())
-        initial = weights(policy)
-        learns = learner(policy, name)
-        scored = sampled(policy)
-        learns(scored, 0, 0.0)
-        after_one = weights(policy)
-        learns(scored, 1, 0.0)
-        assert learns.reference is not None
-        expected = initial if name == "initial" else after_one
-        assert torch.equal(weights(learns.reference), expected)
-
-
-def test_the_learning_rate_is_annealed():
+def test_losses_that_ask_for_whole_members_get_them():
     policy = make_cartpole_policy(cartpole())
     scored = sampled(policy)
-    falling = learner(policy, anneal=True)
-    assert falling(scored, 0, 0.25)["train/learning_rate"] == pytest.approx(0.075)
-    assert learner(policy)(scored, 0, 0.25)["train/learning_rate"] == 0.1
+    members = []
+
+    @losses.by_member()
+    def spy(new, batch):
+        members.append(losses.per_member(batch.weight, batch).tolist())
+        return losses.clip(new, batch)
+
+    learn(policy, scored, plan=schedule(num_minibatches=2), goal=replace(objective(), loss=spy))
+    assert len(members) == 2
+    assert sorted(chain.from_iterable(members)) == sorted(
+        scored.rollout.per_member(scored.rollout.weight)
+    )
+
+
+def test_rows_of_weight_zero_are_left_out():
+    policy = make_cartpole_policy(cartpole())
+    scored = sampled(policy)
+    weight = scored.rollout.weight.copy()
+    weight[::3] = 0
+    rows = []
+
+    def spy(new, batch):
+        rows.append(len(batch.weight))
+        return losses.clip(new, batch)
+
+    part = replace(scored, rollout=replace(scored.rollout, weight=weight))
+    learn(policy, part, plan=schedule(num_minibatches=2), goal=replace(objective(), loss=spy))
+    assert sum(rows) == weight.sum()
+
+
+def test_members_lose_rows_of_weight_zero_and_keep_the_others():
+    policy = make_cartpole_policy(cartpole())
+    scored = sampled(policy)
+    weight = scored.rollout.weight.copy()
+    weight[scored.rollout.first_row[1:]] = 0
+    members = []
+
+    @losses.by_member()
+    def spy(new, batch):
+        members.append(losses.per_member(batch.weight, batch).tolist())
+        return losses.clip(new, batch)
+
+    rollout = replace(scored.rollout, weight=weight)
+    learn(policy, replace(scored, rollout=rollout), goal=replace(objective(), loss=spy))
+    assert sorted(members[0]) == sorted(rollout.per_member(weight))
+
+
+def test_without_any_weight_nothing_is_learned():
+    policy = make_cartpole_policy(cartpole())
+    scored, before = sampled(policy), weights(policy)
+    nothing = replace(scored.rollout, weight=np.zeros(len(scored.reward)))
+    metrics = learn(policy, replace(scored, rollout=nothing))
+    assert metrics == {"train/epochs": 0.0, "train/gradient_steps": 0.0}
+    assert torch.equal(weights(policy), before)
+
+
+def test_only_the_rows_of_the_most_entropy_keep_their_advantage():
+    policy = make_cartpole_policy(cartpole())
+    torch.nn.init.normal_(policy.head.weight, generator=torch.Generator().manual_seed(0))
+    scored = sampled(policy)
+    entropies, advantages = [], []
+
+    def spy(new, batch):
+        entropies.append(new.entropy().detach())
+        advantages.append(batch.advantage)
+        return losses.clip(new, batch)
+
+    learn(policy, scored, goal=replace(objective(), loss=spy, top_quantile=0.25))
+    kept = advantages[0] != 0
+    assert kept.float().mean().item() == pytest.approx(0.25, abs=0.02)
+    assert entropies[0][kept].min() >= entropies[0][~kept].max()
 
 
 def test_numbers_that_are_not_finite_stop_the_update():
@@ -178,8 +222,7 @@ def test_members_of_weight_0_have_exactly_no_part_in_the_update():
     scored.advantage[masked] = 1e6
     keep = np.arange(len(scored.rollout.group)) % 3 != 1
     without = make_scored(scored.rollout.members(keep), scored.advantage[~masked])
-    measured = learner(policy)(scored, 0, 0.0)
-    assert measured == learner(twin)(without, 0, 0.0)
+    assert learn(policy, scored) == learn(twin, without)
     assert torch.equal(weights(policy), weights(twin))
 
 
@@ -193,13 +236,3 @@ def test_weight_0_among_other_rows_gets_exactly_zero_gradient():
     learn(policy, wild)
     learn(twin, tame)
     assert torch.equal(weights(policy), weights(twin))
-
-
-def test_an_update_with_nothing_to_learn_from_takes_no_step():
-    policy = make_cartpole_policy(cartpole())
-    before = weights(policy)
-    scored = sampled(policy)
-    scored.rollout.weight[:] = 0.0
-    measured = learner(policy)(scored, 0, 0.0)
-    assert (measured["train/epochs"], measured["train/n_updates"]) == (0, 0)
-    assert torch.equal(weights(policy), before)

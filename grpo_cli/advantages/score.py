@@ -50,6 +50,7 @@ def score(
     advantage: Callable[..., Estimate | Floats],
     gamma: float,
     reward: weighted = ENV_REWARD,
+    survey: Callable[[Rollout], dict[str, Floats]] | None = None,
 ) -> Scored:
     """Score a rollout.
 
@@ -63,6 +64,8 @@ def score(
             reward function with `normalise_then_sum`.
         gamma: discount per step.
         reward: what a step is worth.
+        survey: `f(rollout)` says what the policy itself has to add, [N] each: `reward_penalty` and
+            `advantage_penalty` are subtracted, `score_norm` goes to the advantage.
 
     Returns:
         The rollout with what it is worth as its reward, the scaled rewards, and advantages.
@@ -74,7 +77,12 @@ def score(
 
     def appraise(part: Rollout) -> tuple[Floats, Estimate]:
         scaled = scale_rewards(part, reward_scaling, scope)
-        return scaled, _checked(advantage(part, scaled, gamma), scaled)
+        surveyed = {} if survey is None else survey(part)
+        paid = scaled - surveyed.get("reward_penalty", 0.0)
+        given = {name: surveyed[name] for name in ("score_norm",) if name in surveyed}
+        estimate = _checked(advantage(part, paid, gamma, **given), scaled)
+        shaped = estimate.advantage - surveyed.get("advantage_penalty", 0.0)
+        return scaled, replace(estimate, advantage=shaped)
 
     rollout = reward.masked(rollout)
     said: dict[str, float] = {}

@@ -16,7 +16,6 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from grpo_cli import advantages, entropy, groups, kl, losses, policies, reward_functions, rewards
-from grpo_cli.adam import Adam
 from grpo_cli.config import files
 from grpo_cli.config.schema import is_own
 from grpo_cli.config.trust import KNOWN_MODULES, load_own, make_importable
@@ -27,14 +26,16 @@ from grpo_cli.randomness import Purpose, rng
 from grpo_cli.reward_functions import weighted
 from grpo_cli.sinks.view import View
 from grpo_cli.train import Sampler
-from grpo_cli.update import Learner, Objective, Schedule
 
 Words = dict[str, Any]
 
 # Beside `name` and the parameters of the function it names, a node may hold keys for the builder.
-BUILDER_KEYS = {
-    *("name", "scope", "coef", "reference", "bounds", "log_std", "normalise"),
-    *("candidates", "selector", "drop_dead", "max_resample"),
+BUILDER_KEYS: dict[ModuleType, frozenset[str]] = {
+    groups: frozenset("candidates selector drop_dead max_resample".split()),
+    rewards: frozenset({"scope"}),
+    policies: frozenset({"bounds", "log_std", "normalise"}),
+    kl: frozenset("coef where reference sync_every sync_alpha target horizon".split()),
+    entropy: frozenset("coef target step low high top_quantile".split()),
 }
 
 # What a function of the package is called with, beside the parameters of its node.
@@ -56,10 +57,10 @@ def plain(cfg: DictConfig) -> Words:
     get the shipped values.
     """
     words: Words = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-    for group in ("policy", "kl"):
+    for group, package in (("policy", policies), ("kl", kl), ("entropy", entropy)):
         layer = files.find(group, files.defaults()[group])
         shipped = layer.content[group] if layer is not None else {}
-        given = {key: shipped[key] for key in shipped if key in BUILDER_KEYS - {"coef"}}
+        given = {key: shipped[key] for key in shipped if key in BUILDER_KEYS[package] - {"coef"}}
         words[group] = given | words[group]
     return words
 
@@ -71,7 +72,8 @@ def component(package: ModuleType, node: Words) -> Callable[..., Any]:
         ConfigError: nothing of that name, or it does not take the parameters.
     """
     name = node["name"]
-    given = {key: value for key, value in node.items() if key not in BUILDER_KEYS}
+    builders = BUILDER_KEYS.get(package, frozenset()) | {"name"}
+    given = {key: value for key, value in node.items() if key not in builders}
     if is_own(name):
         found = load_own(name)
         _check_call(name, found, given, package)
@@ -98,8 +100,9 @@ def _check_call(name: str, found: object, given: Words, package: ModuleType) -> 
     is_class = isinstance(found, type) and package is not policies
     called_with = () if is_class else CALLED_WITH[package]
     signature = inspect.signature(found)
-    if package is rewards and "rollout" in signature.parameters:
-        given = {**given, "rollout": None}
+    further = {rewards: "rollout", advantages: "score_norm"}.get(package, "")
+    if further in signature.parameters:
+        given = {**given, further: None}
     try:
         signature.bind(*called_with, **given)
     except TypeError as error:
@@ -218,71 +221,41 @@ def build_sampler(
     return chosen, backend
 
 
-def build_learner(words: Words, policy: Policy) -> Learner:
-    """Build the optimizer and what it minimises.
-
-    Raises:
-        ConfigError: an optimizer, schedule or reference that does not exist.
-    """
-    optim = words["optim"]
-    objective = Objective(
-        loss=component(losses, words["loss"]),
-        kl=component(kl, words["kl"]),
-        entropy=component(entropy, words["entropy"]),
-        kl_coef=_coef(words, "kl"),
-        entropy_coef=_coef(words, "entropy"),
-    )
-    schedule = Schedule(
-        epochs=words["epochs"],
-        num_minibatches=words["num_minibatches"],
-        minibatch_size=words["minibatch_size"],
-        target_kl=optim["target_kl"],
-        max_grad_norm=optim["max_grad_norm"],
-    )
-    return Learner(
-        policy,
-        Adam(policy.parameters(), lr=words["lr"], eps=optim["eps"]),
-        objective,
-        schedule,
-        lr=words["lr"],
-        anneal=optim["schedule"] == "linear",
-        reference=words["kl"]["reference"],
-        seed=words["seed"],
-    )
-
-
-def _coef(words: Words, part: str) -> float:
-    """Return a coefficient; own code has none unless it is given."""
-    if "coef" not in words[part]:
-        raise ConfigError(
-            f"{part}={words[part]['name']} has no coefficient", f"add +{part}.coef=0.01"
-        )
-    return float(words[part]["coef"])
-
-
-def build_score(words: Words, reward: weighted) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def build_score(
+    words: Words, reward: weighted, survey: Callable[..., Any]
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Build `f(rollout) -> Scored`; returns it with the reward scaling, which may have a state.
+
+    Args:
+        words: the whole config.
+        reward: what a step is worth.
+        survey: the learner's; what scoring has to know of the policy.
 
     Raises:
         ConfigError: a part does not exist, or its settings do not fit each other.
     """
     scaling = component(rewards, words["reward_scaling"])
-    if words["advantage"]["name"] == "peer":
-        node = words["advantage"]
-        advantages.check_peer({key: node[key] for key in node if key != "name"})
     if reward.aggregate == "normalise_then_sum" and hasattr(scaling, "state"):
         raise ConfigError(
             f"reward_scaling={words['reward_scaling']['name']} follows one stream of rewards, and "
             "reward.aggregate=normalise_then_sum scales each function on its own",
             "set reward_scaling=none, or reward.aggregate=sum_then_normalise",
         )
+    advantage, node = component(advantages, words["advantage"]), words["advantage"]
+    levels = [node, *node.get("plus", ())]
+    # Ours takes it as well, and asks for the pass over the rollout only where it uses it.
+    asks = is_own(node["name"]) or any(level.get("baseline") == "score_norm" for level in levels)
+    takes = "score_norm" in inspect.signature(advantage).parameters
+    if node["name"] == "peer":
+        advantages.check_peer({key: node[key] for key in node if key != "name"})
     score = partial(
         advantages.score,
         reward_scaling=scaling,
         scope=words["reward_scaling"].get("scope", "batch"),
-        advantage=component(advantages, words["advantage"]),
+        advantage=advantage,
         gamma=words["gamma"],
         reward=reward,
+        survey=partial(survey, needs=("score_norm",) if asks and takes else ()),
     )
     return score, scaling
 

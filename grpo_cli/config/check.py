@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from grpo_cli.config.combinations import check_combinations
 from grpo_cli.config.files import Layer, conf_dir, find, leaves
 from grpo_cli.config.schema import (
     COMPONENT_RULES,
@@ -25,7 +26,6 @@ from grpo_cli.config.schema import (
     is_own,
 )
 from grpo_cli.config.suggest import unknown_key
-from grpo_cli.config.together import check_together
 from grpo_cli.config.values import Expected, typed
 from grpo_cli.errors import ConfigError
 
@@ -61,7 +61,7 @@ def check(cfg: DictConfig, choices: Tree, dirs: Dirs = ()) -> None:
             _check_component(group, tree.get(group), choices.get(group), layers, valid)
     for name, node in (tree.get("sinks") or {}).items():
         _check_sink(str(name), node, layers.get(("sinks", str(name))), valid)
-    check_together(tree)
+    check_combinations(tree, choices)
 
 
 def _refuse_shadowed(choices: Tree, dirs: Dirs) -> None:

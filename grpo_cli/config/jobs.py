@@ -10,19 +10,20 @@ from grpo_cli import checkpoint, rundir, video
 from grpo_cli.checkpoint import Checkpoint, optimizer_tensors
 from grpo_cli.config import build
 from grpo_cli.config.build_reward import build_reward
+from grpo_cli.config.learner import absolute_reference, build_learner
 from grpo_cli.config.saved import mark, open_config
 from grpo_cli.config.schema import EvalConf, is_own
 from grpo_cli.envs import EnvSource
 from grpo_cli.errors import CheckpointError, ConfigError
 from grpo_cli.evaluate import MODES, Evaluator, Mode
 from grpo_cli.evaluate_run import final_scores
+from grpo_cli.learner import Learner
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import Use
 from grpo_cli.rundir import RunFolder
 from grpo_cli.sinks import Jsonl, Sink, TensorBoard
 from grpo_cli.sinks.view import Facts, View
 from grpo_cli.train import Parts, Progress, train
-from grpo_cli.update import Learner
 
 PARTS_WITH_CODE = (
     "group", "reward", "reward_scaling", "advantage", "loss", "kl", "entropy", "policy"
@@ -55,8 +56,8 @@ def train_job(cfg: DictConfig, *, overrides: list[str], view: View) -> dict[str,
     source = build.build_env(words)
     policy = build.build_policy(words, source, device)
     sampler, backend = build.build_sampler(words, source, view, reward)
-    learner = build.build_learner(words, policy)
-    score, scaling = build.build_score(words, reward)
+    learner = build_learner(words, policy, source, view.warn)
+    score, scaling = build.build_score(words, reward, learner.survey)
     stop_at = build.stopping_return(words, source)
     state = getattr(scaling, "state", None)
     judge = Evaluator(source, words["seed"], Use.CHECK)
@@ -70,7 +71,7 @@ def train_job(cfg: DictConfig, *, overrides: list[str], view: View) -> dict[str,
             "env": source.id,
             "steps": steps,
             "update": update,
-            "gradient_steps": learner.gradient_steps,
+            **learner.state(),
             "reward_scaling": state() if callable(state) else None,
         }
         content = Checkpoint(policy.state_dict(), _state_tensors(learner), facts)
@@ -169,6 +170,8 @@ def _name_absolutely(cfg: DictConfig) -> None:
         cfg[part].name = build.absolute(cfg[part].name)
     if "functions" in cfg.reward and not is_own(cfg.reward.name):
         cfg.reward.functions = [build.absolute(name) for name in cfg.reward.functions]
+    if "reference" in cfg.kl:
+        cfg.kl.reference = absolute_reference(cfg.kl.reference)
 
 
 def _make_run(

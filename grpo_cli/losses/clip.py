@@ -1,45 +1,90 @@
-"""The clipped surrogate and its relatives."""
+"""The clipped surrogate; GRPO, DAPO, Dr. GRPO, BNPO, GSPO and LUSPO are settings of it."""
 
 import torch
 from torch import Tensor
 
 from grpo_cli.distributions import Outlook
+from grpo_cli.errors import ConfigError
+from grpo_cli.losses.aggregate import BY_MEMBER, aggregated
+from grpo_cli.losses.members import by_member, member_log_ratio
 from grpo_cli.rollout import Batch, Mean
 
+RATIOS = ("step", "sequence", "trajectory")
 
+
+@by_member(ratio=RATIOS[1:], aggregate=BY_MEMBER)
 def clip(
-    new: Outlook, batch: Batch, *, eps_low: float = 0.2, eps_high: float | None = None
+    new: Outlook,
+    batch: Batch,
+    *,
+    eps_low: float = 0.2,
+    eps_high: float | None = None,
+    delta: float | None = None,
+    ratio: str = "step",
+    aggregate: str = "step_mean",
+    length: float | None = None,
 ) -> tuple[Tensor, dict[str, Mean]]:
-    """Clipped policy loss, averaged over the rows of the batch.
+    """Clipped policy loss.
 
     Source: Schulman et al. 2017 (arXiv:1707.06347), equation 7; a separate upper bound
-    ("clip-higher") is from Yu et al. 2025 (DAPO, arXiv:2503.14476), equation 10.
+    ("clip-higher") is from Yu et al. 2025 (DAPO, arXiv:2503.14476), equation 10. `delta` is the
+    dual clip of Ye et al. 2020 (arXiv:1912.09729), equation 5, and the two-sided clip of
+    INTELLECT-2 (arXiv:2505.07291), 3.4: above 1 + eps_high the two are the same.
 
     Args:
         new: what the policy now thinks, B rows.
         batch: actions, advantages and old log-probabilities, B rows.
         eps_low: the ratio is not rewarded below 1 - eps_low.
         eps_high: nor above 1 + eps_high; None means eps_low.
+        delta: nor punished above delta; None: without bound.
+        ratio: of each `step` | of the `sequence`, the geometric mean over the member's steps (GSPO)
+            | of the `trajectory`, their product. The last two let every row share its member's
+            ratio, see `member_log_ratio`.
+        aggregate: see `aggregated`.
+        length: see `aggregated`.
 
     Returns:
         The scalar to minimise, and what was measured: `approx_kl` is the k3 estimate of
         KL(old || new) in nats, the clip shares count rows whose gradient was cut.
+
+    Raises:
+        ConfigError: a ratio or an aggregate that does not exist.
     """
     upper = eps_low if eps_high is None else eps_high
-    log_ratio = new.logprob - batch.old_logprob
-    ratio = log_ratio.exp()
-    surrogate = torch.minimum(
-        ratio * batch.advantage, ratio.clamp(1 - eps_low, 1 + upper) * batch.advantage
+    row_log_ratio = new.logprob - batch.old_logprob
+    row_ratio = rho = row_log_ratio.exp()
+    if ratio != "step":
+        if ratio not in RATIOS:
+            raise ConfigError(
+                f"loss.ratio={ratio} does not exist", f"choose one of {', '.join(RATIOS)}"
+            )
+        rho = member_log_ratio(row_log_ratio, batch, ratio).exp()
+    free = rho if delta is None else rho.clamp(max=delta)
+    row = -torch.minimum(
+        free * batch.advantage, rho.clamp(1 - eps_low, 1 + upper) * batch.advantage
     )
-    loss = -torch.dot(surrogate, batch.weight) / batch.weight.sum()
+    loss, loss_mean = aggregated(row, batch, aggregate, length)
     with torch.no_grad():
-        low = ((ratio < 1 - eps_low) & (batch.advantage < 0)).float()
-        high = ((ratio > 1 + upper) & (batch.advantage > 0)).float()
         measured = {
-            "policy_gradient_loss": Mean.of(-surrogate, batch.weight),
-            "approx_kl": Mean.of(ratio - 1 - log_ratio, batch.weight),
-            "clip_ratio/low_mean": Mean.of(low, batch.weight),
-            "clip_ratio/high_mean": Mean.of(high, batch.weight),
-            "clip_ratio/region_mean": Mean.of(low + high, batch.weight),
+            "policy_gradient_loss": loss_mean,
+            "approx_kl": Mean.of(row_ratio - 1 - row_log_ratio, batch.weight),
+            **clip_shares(rho, batch, 1 - eps_low, 1 + upper),
         }
     return loss, measured
+
+
+def clip_shares(ratio: Tensor, batch: Batch, low: float, high: float) -> dict[str, Mean]:
+    """Return the shares of rows whose gradient is cut, under TRL's names."""
+    below = ((ratio < low) & (batch.advantage < 0)).float()
+    above = ((ratio > high) & (batch.advantage > 0)).float()
+    return {
+        "clip_ratio/low_mean": Mean.of(below, batch.weight),
+        "clip_ratio/high_mean": Mean.of(above, batch.weight),
+        "clip_ratio/region_mean": Mean.of(below + above, batch.weight),
+    }
+
+
+def drift(row_log_ratio: Tensor, batch: Batch) -> Mean:
+    """Return the k3 estimate of KL(old || new), nats: what stops an update that goes too far."""
+    row_log_ratio = row_log_ratio.detach()
+    return Mean.of(row_log_ratio.exp() - 1 - row_log_ratio, batch.weight)
