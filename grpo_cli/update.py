@@ -58,17 +58,13 @@ class Objective:
         total, measured = self.loss(new, batch)
         if self.kl_coef:
             penalty = self.kl(new, batch)
-            measured["kl"] = Mean.of(penalty, batch.weight)
-            total = total + self.kl_coef * _mean(penalty, batch.weight)
+            measured["kl"] = batch.mean(penalty)
+            total = total + self.kl_coef * batch.weighted(penalty)
         if self.entropy_coef:
             entropy = self.entropy(new)
-            measured["entropy"] = Mean.of(entropy, batch.weight)
-            total = total - self.entropy_coef * _mean(entropy, batch.weight)
+            measured["entropy"] = batch.mean(entropy)
+            total = total - self.entropy_coef * batch.weighted(entropy)
         return total, measured
-
-
-def _mean(value: Tensor, weight: Tensor) -> Tensor:
-    return (value * weight).sum() / weight.sum()
 
 
 @dataclass(frozen=True)
@@ -181,7 +177,7 @@ def _batch(
     if share < 1:
         masked = batch.advantage * top_quantile(entropy, share)
         batch = replace(batch, advantage=masked)
-    return batch, member, Mean.of(entropy, batch.weight)
+    return batch, member, batch.mean(entropy)
 
 
 @torch.no_grad()
