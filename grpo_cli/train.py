@@ -136,20 +136,22 @@ def _sampled(scored: Scored) -> Measured:
     """Describe episodes and groups."""
     rollout = scored.rollout
     episodes = rollout.episodes
-    groups = [episodes.ret[rollout.group == group] for group in range(rollout.num_groups)]
+    returns = rollout.per_member(rollout.reward)
+    groups = [returns[rollout.group == group] for group in range(rollout.num_groups)]
     described: Measured = {
-        "rollout/ep_rew_mean": float(episodes.ret.mean()),
-        "rollout/ep_rew_std": float(episodes.ret.std()),
-        "rollout/ep_len_mean": float(episodes.length.mean()),
         "rollout/truncated_frac": float(rollout.truncated.mean()),
         "group/reward_std": float(np.mean([group.std() for group in groups])),
         "group/reward_min": float(np.mean([group.min() for group in groups])),
         "group/reward_max": float(np.mean([group.max() for group in groups])),
         "group/idle_frac": 1.0 - rollout.sim_steps / rollout.slot_steps,
         "hist/advantage": scored.advantage,
-        "hist/return": episodes.ret,
     }
-    if episodes.success is not None:
+    if len(episodes.ret):  # a window may lie inside one episode
+        described["rollout/ep_rew_mean"] = float(episodes.ret.mean())
+        described["rollout/ep_rew_std"] = float(episodes.ret.std())
+        described["rollout/ep_len_mean"] = float(episodes.length.mean())
+        described["hist/return"] = episodes.ret
+    if episodes.success is not None and len(episodes.success):
         described["rollout/success_rate"] = float(episodes.success.mean())
     return described
 

@@ -89,7 +89,9 @@ def peer(
 
     def compare(column: Floats) -> tuple[Floats, Floats, Floats]:
         """Mean of the peers' numbers, how many they are, how many before any fall-back, [K]."""
-        stats = peer_stats(column, entries.key, entries.owner)
+        # `mean` is with oneself, and so with one's own other steps; `loo` leaves out all of them.
+        owner = None if baseline == "mean" else entries.owner
+        stats = peer_stats(column, entries.key, owner)
         mean, count = stats.mean, stats.count
         for name in fallback if (count < min_peers).any() else ():
             mean, count = FALLBACKS[name](rollout, column, mean, count, min_peers)

@@ -20,11 +20,12 @@ from grpo_cli.adam import Adam
 from grpo_cli.config import files
 from grpo_cli.config.schema import is_own
 from grpo_cli.config.trust import KNOWN_MODULES, load_own, make_importable
-from grpo_cli.envs import EnvSource, make_backend, open_env
+from grpo_cli.envs import Backend, EnvSource, make_backend, open_env
 from grpo_cli.errors import ConfigError, MissingPackage
 from grpo_cli.policies import Policy, make_policy
 from grpo_cli.randomness import Purpose, rng
 from grpo_cli.sinks.view import View
+from grpo_cli.train import Sampler
 from grpo_cli.update import Learner, Objective, Schedule
 
 Words = dict[str, Any]
@@ -177,17 +178,18 @@ def build_policy(words: Words, source: EnvSource, device: torch.device) -> Polic
     )
 
 
-def build_sampler(words: Words, source: EnvSource, view: View) -> tuple[groups.episodes, str]:
-    """Build the group mode and its backend; returns it with the backend's name."""
-    members = words["num_groups"] * words["group_size"]
-    groups.check_memory(source, members)
-    slots = words["group"].get("slots") or members
-    backend, why = make_backend(words["backend"]["name"], source, min(slots, members))
-    view.notice(f"backend {backend.name}: {why}")
+def build_sampler(words: Words, source: EnvSource, view: View) -> tuple[Sampler, Backend]:
+    """Build the group mode and the backend that it steps."""
+    size = words["num_groups"], words["group_size"]
     mode = component(groups, words["group"])
-    return mode(
-        backend, source.codec, words["num_groups"], words["group_size"], words["seed"]
-    ), backend.name
+    settings = {key: value for key, value in words["group"].items() if key != "name"}
+    # A person's own mode may say nothing: it is taken to play whole episodes.
+    asks = getattr(getattr(mode, "func", mode), "demand", groups.episodes.demand)
+    demand = asks(*size, source.max_steps, **settings)
+    groups.check_memory(source, demand.rows)
+    backend, why = make_backend(words["backend"]["name"], source, demand.slots, demand.restarts)
+    view.notice(f"backend {backend.name}: {why}")
+    return mode(backend, source.codec, *size, words["seed"]), backend
 
 
 def build_learner(words: Words, policy: Policy) -> Learner:

@@ -58,7 +58,7 @@ def train_job(cfg: DictConfig, *, overrides: list[str], view: View) -> dict[str,
     judge = Evaluator(source, words["seed"], Use.CHECK)
 
     run = _make_run(cfg, words, source, overrides)
-    sinks = _sinks(cfg, words, run, source, view, backend, stop_at)
+    sinks = _sinks(cfg, words, run, source, view, backend.name, stop_at)
 
     def save(steps: int, update: int, best: bool) -> Path:
         facts = {
@@ -94,7 +94,7 @@ def train_job(cfg: DictConfig, *, overrides: list[str], view: View) -> dict[str,
         for sink in sinks:
             sink.close()
         judge.close()
-        sampler.backend.close()
+        backend.close()
         run.discard_if_empty()
     trained = time.perf_counter() - at.started
     summary = _summary(words, source, run, at, trained, stop_at, policy)

@@ -164,6 +164,7 @@ _POSITIVE_OR_NULL = Rule(kind=float, above=0, optional=True)
 _COUNT = Rule(low=1)
 
 COMPONENT_RULES: dict[str, Rule] = {
+    "group.tail": Rule(choices=("zero", "mask", "finish")),
     "reward_scaling.scope": Rule(choices=("batch", "group")),
     "reward_scaling.eps": _POSITIVE,
     "reward_scaling.gamma": Rule(low=0, high=1),

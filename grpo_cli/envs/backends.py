@@ -46,7 +46,9 @@ class Restarts(Protocol):
         ...
 
 
-def make_backend(name: str, source: EnvSource, num_members: int) -> tuple[Backend, str]:
+def make_backend(
+    name: str, source: EnvSource, num_members: int, restarts: bool = False
+) -> tuple[Backend, str]:
     """Make the backend of this name.
 
     Args:
@@ -65,7 +67,9 @@ def make_backend(name: str, source: EnvSource, num_members: int) -> tuple[Backen
     if name not in NAMES:
         raise ConfigError(f"backend={name} does not exist", f"choose one of {', '.join(NAMES)}")
     if name == "auto":
-        name, why = _fastest(source)
+        name, why = (
+            _fastest(source) if not restarts else ("sync", "it can restart one member alone")
+        )
     else:
         why = "asked for"
     if name == "native":

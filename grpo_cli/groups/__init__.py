@@ -1,6 +1,8 @@
 """Group modes: which attempts are compared with each other."""
 
 from grpo_cli.groups.episodes import episodes
-from grpo_cli.groups.memory import check_memory
+from grpo_cli.groups.memory import Demand, check_memory
+from grpo_cli.groups.states import one_step, states, win_rates
+from grpo_cli.groups.windows import windows
 
-__all__ = ["check_memory", "episodes"]
+__all__ = ["Demand", "check_memory", "episodes", "one_step", "states", "win_rates", "windows"]
