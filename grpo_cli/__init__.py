@@ -1,3 +1,14 @@
 """Group relative policy optimization for control tasks: reinforcement learning without a critic."""
 
 __version__ = "0.1.0"
+
+__all__ = ["GRPO", "GRPOConfig", "GRPOTrainer"]
+
+
+def __getattr__(name: str) -> object:
+    """Import the Python API when it is first asked for: the command line does without it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.api"), name)

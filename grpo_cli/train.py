@@ -14,6 +14,7 @@ from grpo_cli.rollout import Rollout, Scored
 from grpo_cli.sinks import Sink
 
 Measured = dict[str, float | np.ndarray]
+Judge = Callable[[Policy, Mode], Scores]
 
 
 class Sampler(Protocol):
@@ -33,7 +34,7 @@ class Parts:
         sampler: brings home groups.
         score: gives every row its advantage.
         learn: `f(scored, update, progress) -> metrics`; progress runs from 0 to 1.
-        judge: `f(policy, mode) -> Scores`, the checks that may stop the run.
+        judge: `f(policy, mode) -> Scores`, the checks that may stop the run; None: there are none.
         save: `f(steps, update, best)` writes a checkpoint.
         sinks: receive metrics.
         warn: says one line to the person.
@@ -43,7 +44,7 @@ class Parts:
     sampler: Sampler
     score: Callable[[Rollout], Scored]
     learn: Callable[[Scored, int, float], dict[str, float]]
-    judge: Callable[[Policy, Mode], Scores]
+    judge: Judge | None
     save: Callable[[int, int, bool], object]
     sinks: list[Sink]
     warn: Callable[[str], None]
@@ -61,7 +62,13 @@ class Progress:
 
 
 def train(
-    parts: Parts, *, total_steps: int, stop_at: float | None, eval_every: int, save_every: int
+    parts: Parts,
+    *,
+    total_steps: int,
+    stop_at: float | None,
+    eval_every: int,
+    save_every: int,
+    at: Progress | None = None,
 ) -> Progress:
     """Train until `stop_at` is reached in both modes, or `total_steps` are used up.
 
@@ -72,12 +79,13 @@ def train(
             greedy and sampled; None: never.
         eval_every: evaluate at the first update after each multiple, env steps.
         save_every: the same for checkpoints; one is always written at the end.
+        at: where to go on from; None: the start.
 
     Raises:
         EnvError: the environment raised.
         NonFinite: rewards, observations, losses or gradients stopped being numbers.
     """
-    at = Progress()
+    at = at or Progress()
     log_s = 0.0
     while at.steps < total_steps and not at.reached:
         clock = _Clock()
@@ -90,8 +98,9 @@ def train(
         clock.lap("update_s")
         before, at.steps, at.update = at.steps, at.steps + rollout.sim_steps, at.update + 1
         better = False
-        if _due(before, at.steps, eval_every) or (at.steps >= total_steps):
-            better = _evaluate(parts, at, stop_at, metrics)
+        due = _due(before, at.steps, eval_every) or at.steps >= total_steps
+        if due and parts.judge is not None:
+            better = _evaluate(parts.policy, parts.judge, at, stop_at, metrics)
             clock.lap("eval_s")
         if better or at.reached or _due(before, at.steps, save_every) or at.steps >= total_steps:
             parts.save(at.steps, at.update, better)
@@ -113,11 +122,13 @@ def _due(before: int, after: int, every: int) -> bool:
     return after // every > before // every
 
 
-def _evaluate(parts: Parts, at: Progress, stop_at: float | None, metrics: Measured) -> bool:
+def _evaluate(
+    policy: Policy, judge: Judge, at: Progress, stop_at: float | None, metrics: Measured
+) -> bool:
     """Judge the policy in both modes; says whether it is the best so far."""
     means, lower = [], []
     for mode in MODES:
-        scores = parts.judge(parts.policy, mode)
+        scores = judge(policy, mode)
         means.append(float(scores.ret.mean()))
         lower.append(means[-1] - float(scores.ret.std()) / len(scores.ret) ** 0.5)
         metrics[f"eval/{mode}/mean_reward"] = means[-1]

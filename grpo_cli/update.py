@@ -5,15 +5,16 @@ are made between epochs.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from grpo_cli.adam import Adam
-from grpo_cli.distributions import Outlook
+from grpo_cli.distributions import Density, Outlook
 from grpo_cli.errors import NonFinite
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import Purpose, rng
@@ -23,6 +24,32 @@ ROWS_AT_ONCE = 4096  # larger slices leave the processor's cache and are slower 
 
 Optimizer = Adam | torch.optim.Optimizer
 Loss = Callable[[Outlook, Batch], tuple[Tensor, dict[str, Mean]]]
+
+
+class Learns(Protocol):
+    """What an update asks of a policy."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are."""
+        ...
+
+    @property
+    def family(self) -> Density:
+        """Its action distribution."""
+        ...
+
+    def __call__(self, obs: Tensor) -> Tensor:
+        """Observations [B, *O] -> distribution parameters [B, P]."""
+        ...
+
+    def outlook(self, batch: Batch) -> Outlook:
+        """Return what it now thinks of a batch, with gradient."""
+        ...
+
+    def parameters(self) -> Iterable[Tensor]:
+        """Return what is learned."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -78,7 +105,7 @@ class Schedule:
 
 
 def update_policy(
-    policy: Policy,
+    policy: Learns,
     optimizer: Optimizer,
     scored: Scored,
     objective: Objective,
@@ -86,7 +113,8 @@ def update_policy(
     *,
     seed: int,
     update: int,
-    reference: Policy | None = None,
+    reference: Learns | None = None,
+    each_epoch: Callable[[dict[str, Mean]], None] | None = None,
 ) -> dict[str, float]:
     """Improve the policy on a scored rollout.
 
@@ -99,6 +127,7 @@ def update_policy(
         seed: the run's seed.
         update: number of this update, part of the shuffle's address.
         reference: whom the KL penalty is measured against; None where there is none.
+        each_epoch: receives what every epoch measured.
 
     Returns:
         Metrics of `train/*`, averaged over the gradient steps taken.
@@ -120,6 +149,8 @@ def update_policy(
             steps += 1
         _check_finite(epoch_means)
         add_means(means, epoch_means)
+        if each_epoch is not None:
+            each_epoch(epoch_means)
         epochs += 1
         if _too_far(epoch_means, schedule.target_kl):
             break
@@ -128,7 +159,17 @@ def update_policy(
     return {**metrics, "train/epochs": float(epochs), "train/gradient_steps": float(steps)}
 
 
-def _batch(policy: Policy, scored: Scored, reference: Policy | None) -> tuple[Batch, Mean]:
+@torch.no_grad()
+def measure(
+    policy: Learns, scored: Scored, objective: Objective, reference: Learns | None = None
+) -> dict[str, Mean]:
+    """Return what `update_policy` would measure before its first step, without taking it."""
+    batch, _ = _batch(policy, scored, reference)
+    total, measured = objective(policy.outlook(batch), batch)
+    return {**measured, "loss": Mean(total, torch.ones_like(total))}
+
+
+def _batch(policy: Learns, scored: Scored, reference: Learns | None) -> tuple[Batch, Mean]:
     """Move the rows to the device, with log-probabilities and reference as torch sees them.
 
     Returns the batch, and the entropy of the policy that acted.
@@ -150,13 +191,13 @@ def _batch(policy: Policy, scored: Scored, reference: Policy | None) -> tuple[Ba
 
 
 @torch.no_grad()
-def _rowwise(policy: Policy, obs: Tensor) -> Tensor:
+def _rowwise(policy: Learns, obs: Tensor) -> Tensor:
     """Distribution parameters of all rows, [N, P], in slices that stay in the cache."""
     return torch.cat([policy(piece) for piece in obs.split(ROWS_AT_ONCE)])
 
 
 def _step(
-    policy: Policy,
+    policy: Learns,
     optimizer: Optimizer,
     batch: Batch,
     objective: Objective,

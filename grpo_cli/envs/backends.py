@@ -67,9 +67,7 @@ def make_backend(
     if name not in NAMES:
         raise ConfigError(f"backend={name} does not exist", f"choose one of {', '.join(NAMES)}")
     if name == "auto":
-        name, why = (
-            _fastest(source) if not restarts else ("sync", "it can restart one member alone")
-        )
+        name, why = _fastest(source, restarts)
     else:
         why = "asked for"
     if name == "native":
@@ -91,8 +89,10 @@ def parity() -> dict[str, dict[str, Any]]:
     return json.loads(files("grpo_cli.envs").joinpath("parity.json").read_text())
 
 
-def _fastest(source: EnvSource) -> tuple[str, str]:
+def _fastest(source: EnvSource, restarts: bool) -> tuple[str, str]:
     """Choose a backend; returns its name and why."""
+    if restarts:
+        return "sync", "it can restart one member alone"
     if _is_native(source):
         return "native", "Gymnasium has a vector version of this id"
     entry = parity().get(source.id)

@@ -46,7 +46,7 @@ class states(episodes):  # noqa: N801 - a group mode is called by its config nam
         """
         if max_steps > 1:
             raise ConfigError(
-                f"group=states compares single actions, but episodes have up to {max_steps:,} steps",
+                f"group=states compares single actions, episodes have up to {max_steps:,} steps",
                 "set env.max_steps=1 to end them after one, or group=episodes",
             )
         return episodes.demand(num_groups, group_size, max_steps)
