@@ -192,7 +192,7 @@ class GRPOTrainer:
     def _can_learn(self) -> bool:
         if self.optimizer is not None and self._asked.has_gradient():
             return True
-        lacks = "a gradient" if self._asked.parameters() else "parameters"
+        lacks = "gradient" if self._asked.parameters() else "parameters"
         log.warning("the policy has no %s to learn by: metrics only, no step is taken", lacks)
         return False
 

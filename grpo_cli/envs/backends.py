@@ -56,6 +56,7 @@ def make_backend(
             `native`, `envpool` or `async`.
         source: the environment.
         num_members: how many members live side by side.
+        restarts: `auto` must take one that can start a member while others go on.
 
     Returns:
         The backend, and why it was taken.
