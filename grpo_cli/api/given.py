@@ -1,16 +1,21 @@
 """Environments as people hand them over: an id, an environment, or a vector of them."""
 
+import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
 
 from grpo_cli.config.env_ids import import_namespace
 from grpo_cli.envs import EnvSource, open_env
 from grpo_cli.errors import ConfigError
 
 HARMLESS = ("VecMonitor",)  # vector wrappers that change neither observations nor rewards
+
+OF_A_VECTOR = ("num_envs", "vectorization_mode", "vector_kwargs")
 
 
 class _Lent(gym.Wrapper):
@@ -65,13 +70,22 @@ def _each(env: Any) -> list[gym.Env]:
     if hasattr(env, "get_attr"):
         return [_made_again(kind, spec) for spec in env.get_attr("spec")]
     if isinstance(env, gym.vector.VectorEnv):
-        return [_made_again(kind, env.spec) for _ in range(env.num_envs)]
+        return [_made_again(kind, _of_one(env.spec)) for _ in range(env.num_envs)]
     raise ConfigError(
         f"a {kind} is no environment", "give an id, a gymnasium.Env, or a vector environment"
     )
 
 
-def _made_again(kind: str, spec: Any) -> gym.Env:
+def _of_one(spec: EnvSpec | None) -> EnvSpec | None:
+    """Return the spec of a single environment: `make_vec` keeps its own words among the kwargs."""
+    if spec is None:
+        return None
+    kwargs = {key: value for key, value in spec.kwargs.items() if key not in OF_A_VECTOR}
+    limit = kwargs.pop("max_episode_steps", spec.max_episode_steps)
+    return replace(spec, kwargs=kwargs, max_episode_steps=limit)
+
+
+def _made_again(kind: str, spec: EnvSpec | None) -> gym.Env:
     if spec is None:
         raise ConfigError(
             f"{kind} has environments without a spec, which cannot be made again in this process",
@@ -91,8 +105,6 @@ def as_function_of_three(function: Callable[..., Any]) -> Callable[..., Any]:
     Raises:
         ConfigError: it takes neither two nor three arguments.
     """
-    import inspect
-
     try:
         inspect.signature(function).bind(0, 0, 0)
     except TypeError:

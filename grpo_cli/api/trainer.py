@@ -59,13 +59,13 @@ class GRPOTrainer:
         self.device = torch.device(self.config.device)
         _require("policy", policy, PolicyModel)
         _require("reward_model", reward_model, RewardModel)
-        self.policy = policy.to(self.device)  # type: ignore[union-attr]
-        self.reward_model = reward_model.to(self.device)  # type: ignore[union-attr]
-        self.reference_policy = None
+        self.policy: PolicyModel = _moved(policy, self.device)
+        self.reward_model: RewardModel = _moved(reward_model, self.device)
+        self.reference_policy: PolicyModel | None = None
         if self.config.kl_coeff:
             reference = reference_policy or copy.deepcopy(self.policy)
             _require("reference_policy", reference, PolicyModel)
-            self.reference_policy = reference.to(self.device)
+            self.reference_policy = _moved(reference, self.device)
         self.checkpoint_dir = None if checkpoint_dir is None else Path(checkpoint_dir)
         self.step_count = 0
         self._asked = Asked(self.policy, self.device)
@@ -221,6 +221,12 @@ def _require(name: str, model: object, contract: type) -> None:
         raise ConfigError(
             f"{name} lacks {', '.join(missing)}", f"give it the methods of {contract.__name__}"
         )
+
+
+def _moved(model: Any, device: torch.device) -> Any:
+    """Move a model; one that returns nothing has moved itself."""
+    moved = model.to(device)
+    return model if moved is None else moved
 
 
 def _renewed(reference: PolicyModel, policy: PolicyModel) -> PolicyModel:

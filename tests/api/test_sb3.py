@@ -32,13 +32,13 @@ def test_vector_environments():
     assert model.n_envs == 3
     assert model.get_env() is dummy
     assert len(dummy.envs[2].get_episode_rewards()) > 0  # its own environments were stepped
-    assert GRPO("MlpPolicy", VecMonitor(dummy), **QUICK).n_envs == 3
+    assert GRPO("MlpPolicy", VecMonitor(DummyVecEnv([gym_cartpole] * 3)), **QUICK).n_envs == 3
     with pytest.raises(ConfigError, match="VecNormalize"):
         GRPO("MlpPolicy", VecNormalize(dummy))
 
 
 def test_worker_processes():
-    workers = SubprocVecEnv([cartpole_without_monitor] * 2, start_method="fork")
+    workers = SubprocVecEnv([gym_cartpole] * 2, start_method="fork")
     assert GRPO("MlpPolicy", workers, **QUICK).learn(100).n_envs == 2
     workers.close()
     workers = SubprocVecEnv([without_spec], start_method="fork")
@@ -47,7 +47,7 @@ def test_worker_processes():
     workers.close()
 
 
-def cartpole_without_monitor():
+def gym_cartpole():
     return gym.make("CartPole-v1")
 
 
