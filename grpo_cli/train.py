@@ -55,6 +55,7 @@ class Progress:
     """Where a run stands."""
 
     steps: int = 0  # env steps, every simulated transition counted
+    begun: int = 0  # where this process took them up
     update: int = 0
     best: float = -np.inf  # worse of the two modes at the best evaluation, raw return
     reached: bool = False  # an evaluation reached `stop_at` in both modes
@@ -198,7 +199,7 @@ class _Clock:
             "time/act_s": rollout.act_s,
             "time/log_s": log_s,
             "time/other_s": other,
-            "time/fps": at.steps / (now - at.started),
+            "time/fps": (at.steps - at.begun) / (now - at.started),
             "time/total_timesteps": float(at.steps),
             "time/iterations": float(at.update),
         }

@@ -28,7 +28,6 @@ from grpo_cli.groups import episodes
 from grpo_cli.policies import Policy
 from grpo_cli.rewards import none
 from grpo_cli.rollout import Rollout, Scored
-from grpo_cli.sinks import Sink
 from grpo_cli.sinks.view import Facts, View
 from grpo_cli.train import Parts, Progress, train
 
@@ -94,6 +93,7 @@ class GRPO:
             backend, _ = make_backend("auto", source, size)
             slots = slots if isinstance(backend, Restarts) else None
         self.env, self.n_envs, self._source, self._backend = env, count or 1, source, backend
+        self._vector: Any = None
         self._mode = episodes(backend, source.codec, 1, size, self.seed, slots=slots)
         log.warning("groups of %d whole episodes: actions are not tried side by side", size)
 
@@ -101,8 +101,10 @@ class GRPO:
         """Return the environment; for callbacks of Stable-Baselines3 as its vector environment."""
         if "stable_baselines3" not in sys.modules or hasattr(self.env, "step_async"):
             return self.env
-        vector = import_module("stable_baselines3.common.vec_env").DummyVecEnv
-        return vector([self._source.make])
+        if self._vector is None:
+            vector_env = import_module("stable_baselines3.common.vec_env").DummyVecEnv
+            self._vector = vector_env([self._source.make])
+        return self._vector
 
     def get_vec_normalize_env(self) -> None:
         """Return None: normalisation belongs to the policy here."""
@@ -140,7 +142,18 @@ class GRPO:
         self._callbacks = Callbacks(callback, self)
         files = make_files(self.words, self.words.saved(), tb_log_name, log_interval)
         self.logger.sinks = files
-        shown = [self._view(total)] if self.verbose or progress_bar else []
+        facts = Facts(
+            env=self._source.id,
+            run=str(self.words.run_dir or ""),
+            total_steps=total,
+            stop_at=None,
+            seed=self.seed,
+            group_size=self.words.samples_per_time_step,
+            num_groups=self._num_groups,
+            backend=self._backend.name,
+            epochs=self.words.n_epochs,
+        )
+        shown = [View().training(facts)] if self.verbose or progress_bar else []
         parts = Parts(
             policy=self.policy,
             sampler=self,
@@ -156,7 +169,7 @@ class GRPO:
             with one_thread(self.device), suppress(Stopped):
                 train(
                     parts, total_steps=total, stop_at=None, eval_every=total, save_every=total,
-                    at=Progress(steps=self.num_timesteps, update=self._updates),
+                    at=Progress(self.num_timesteps, begun=self.num_timesteps, update=self._updates),
                 )  # fmt: skip
         finally:
             for sink in parts.sinks:
@@ -237,20 +250,6 @@ class GRPO:
             self._kind, self.words, observation_space, family, self.seed, self.device
         )
         self._learner = make_learner(self.words, self.policy, self.seed)
-
-    def _view(self, total: int) -> Sink:
-        facts = Facts(
-            env=self._source.id,
-            run=str(self.words.run_dir or ""),
-            total_steps=total,
-            stop_at=None,
-            seed=self.seed,
-            group_size=self.words.samples_per_time_step,
-            num_groups=self._num_groups,
-            backend=self._backend.name,
-            epochs=self.words.n_epochs,
-        )
-        return View().training(facts)
 
     def save(self, path: str | Path) -> None:
         """Write the model to a file, `.zip` where the name has no ending; it holds no code."""
