@@ -157,6 +157,7 @@ def test_a_sweep_goes_on_after_a_failure(trained: list, tmp_path: Path):
     lines = result.stdout.splitlines()
     assert len(lines) == 5
     assert "failed" in lines[2]
+    assert result.stderr.startswith("\njob env=CartPole-v1 seed=1\n\njob env=CartPole-v1 seed=13\n")
     assert "error: job 1: the loss is nan" in result.stderr
     assert "error: job 2: internal: RuntimeError: first line" in result.stderr
     records = json.loads(grpo("train", "-m", CARTPOLE, "seed=1,13", "--json").stdout)
