@@ -81,8 +81,8 @@ def matching(pattern: str) -> list[Preset]:
 
 def about(name: str) -> Preset:
     """Read the second line of a preset's file, which is `# summary (source)`."""
-    line = _text(name).splitlines()[1]
-    summary, _, source = line.removeprefix("# ").removesuffix(")").rpartition(" (")
+    line = _text(name).splitlines()[1].removeprefix("# ")
+    summary, _, source = line.removesuffix(")").rpartition(" (")
     return Preset(name, summary, source)
 
 
