@@ -22,7 +22,7 @@ class EntropyCoef:
     Towards a target it moves by `step` after every update, up while the entropy is too low, and
     counts only while the entropy is not above the target.
 
-    Source: He et al. 2025 (Skywork-OR1, arXiv:2505.22312), 3.2.5 (adaptive entropy control).
+    Source: He et al. 2025 (Skywork-OR1, arXiv:2505.22312), adaptive entropy control.
 
     Attributes:
         value: the coefficient now, before it is switched off.
@@ -64,7 +64,7 @@ class EntropyCoef:
 def top_quantile(entropy: Tensor, share: float) -> Tensor:
     """Mark the rows with the most entropy, [N] -> bool [N]; ties with the last are marked too.
 
-    Source: Wang et al. 2025 (arXiv:2506.01939), equation 5, where share is .2.
+    Source: Wang et al. 2025 (arXiv:2506.01939), section 5, where share is .2.
 
     Args:
         entropy: of the policy that acted, nats.

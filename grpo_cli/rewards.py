@@ -33,7 +33,7 @@ def clip(reward: Floats, *, low: float = -1.0, high: float = 1.0) -> Floats:
 
 
 def sign(reward: Floats) -> Floats:
-    """Keep only the sign of a reward (Mnih et al. 2015, arXiv:1312.5602, section 5)."""
+    """Keep only the sign of a reward (Mnih et al. 2013, arXiv:1312.5602, section 5)."""
     return np.sign(reward)
 
 

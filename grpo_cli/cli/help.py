@@ -25,6 +25,7 @@ EXAMPLES = (
     ("grpo eval ckpt=last episodes=200", "score the newest run"),
     ("grpo train -m env=CartPole-v1 seed=0,1,2", "three seeds, one after the other"),
     ("grpo config env=CartPole-v1 lr=0.01", "where each value comes from"),
+    ("grpo presets", "published systems, for preset=NAME"),
     ("grpo tensorboard", "the curves of all runs"),
 )
 EXIT_CODES = (
@@ -41,7 +42,15 @@ TRAIN_EXAMPLES = (
     ("grpo train env=CartPole-v1", "any Gymnasium id"),
     ("grpo train env=./my_env.py:Valve env.kwargs.size=3", "your own class"),
     ("grpo train env=Acrobot-v1 lr=1e-3 loss.eps_high=0.28", "change anything"),
-    ("grpo train -m env=CartPole-v1 advantage=rloo,outcome", "two runs"),
+    ("grpo train env=CartPole-v1 preset=dapo loss.eps_high=0.3", "a published system"),
+    ("grpo train -m env=CartPole-v1 preset=dapo,gspo seed=0,1", "four runs"),
+)
+PRESETS_EXAMPLES = (
+    ("grpo presets", "all of them"),
+    ("grpo presets length", "those with this in their name, line or source"),
+    ("grpo presets 'g*po'", "those whose name looks like this"),
+    ("grpo presets dapo", "and the words that it stands for"),
+    ("grpo presets --json", "for programs"),
 )
 EVAL_EXAMPLES = (
     ("grpo eval ckpt=last", "the newest run, both modes"),
@@ -127,6 +136,7 @@ class TrainCommand(_Verb):
             "",
             "loss.eps_low=0.1 sets a key of a component; grpo config lists all keys.",
             "Own code takes a component's place: loss=my_pkg.fn +loss.beta=0.1",
+            "grpo presets says what each preset is, and what it sets.",
         )
         page.rows("Examples", TRAIN_EXAMPLES)
         page.rows("Hydra's flags", _HYDRA)
@@ -152,6 +162,22 @@ class ConfigCommand(_Verb):
         """Print how values win over each other."""
         page.text("Precedence", "default < component file < env file < preset < command line")
         page.rows("Examples", (("grpo config env=CartPole-v1 loss.eps_high=0.28", ""),))
+
+
+class PresetsCommand(_Verb):
+    """`grpo presets`."""
+
+    usage = "grpo presets [flags] [pattern]"
+
+    def sections(self, page: "Page") -> None:
+        """Print what a preset is, and examples."""
+        page.text(
+            "Presets",
+            "A preset sets how attempts are compared and how the policy moves. Learning rate,",
+            "groups, epochs and budget stay those of the environment, where the system allows it.",
+            "grpo config env=CartPole-v1 preset=dapo shows what comes from where.",
+        )
+        page.rows("Examples", PRESETS_EXAMPLES)
 
 
 class TensorboardCommand(_Verb):

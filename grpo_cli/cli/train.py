@@ -44,6 +44,8 @@ def _run(words: Words, trust: bool, quiet: bool, json: bool) -> list[Record]:
     from grpo_cli.config.compose import run
 
     def job(composed: "Composed") -> Record:
+        if words.sweeps and not quiet and not json:
+            typer.echo(" ".join(["\njob", *composed.overrides]), err=True)
         try:
             summary = _train(composed, trust, quiet, json)
         except Exception as error:

@@ -61,7 +61,7 @@ def train_job(cfg: DictConfig, *, overrides: list[str], view: View) -> dict[str,
     stop_at = build.stopping_return(words, source)
     state = getattr(scaling, "state", None)
     judge = Evaluator(source, words["seed"], Use.CHECK)
-    episodes = words["eval"]["episodes"], words["eval"]["confirm_episodes"]
+    episodes = words["eval"]["episodes"], words["eval"]["final_episodes"]
 
     run = _make_run(cfg, words, source, overrides)
     sinks = _sinks(cfg, words, run, source, view, backend.name, stop_at)

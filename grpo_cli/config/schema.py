@@ -234,7 +234,6 @@ COMPONENT_RULES: dict[str, Rule] = {
     "optim.max_grad_norm": _POSITIVE_OR_NULL,
     "optim.target_kl": _POSITIVE_OR_NULL,
     "eval.episodes": _COUNT,
-    "eval.confirm_episodes": _COUNT,
     "eval.final_episodes": _COUNT,
     "checkpoint.keep": _COUNT,
 }

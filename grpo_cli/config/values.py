@@ -136,4 +136,6 @@ def typed(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list):
         return f"[{','.join(map(typed, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}: {typed(entry)}' for key, entry in value.items())}}}"
     return str(value) if value != "" else "''"

@@ -15,7 +15,7 @@ def aggregated(
 ) -> tuple[Tensor, Mean]:
     """Sum up the rows of a loss, each times its weight.
 
-    Sources: `step_mean` is the policy gradient and DAPO's (arXiv:2503.14476, equation 8);
+    Sources: `step_mean` is the policy gradient and DAPO's (arXiv:2503.14476, 3.3);
     `member_mean` is GRPO's (arXiv:2402.03300, equation 3); `constant` is Dr. GRPO's
     (arXiv:2503.20783, 3.2); `member_sum` is LUSPO's, a member's loss times its length.
 

@@ -27,9 +27,9 @@ def clip(
     """Clipped policy loss.
 
     Source: Schulman et al. 2017 (arXiv:1707.06347), equation 7; a separate upper bound
-    ("clip-higher") is from Yu et al. 2025 (DAPO, arXiv:2503.14476), equation 10. `delta` is the
-    dual clip of Ye et al. 2020 (arXiv:1912.09729), equation 5, and the two-sided clip of
-    INTELLECT-2 (arXiv:2505.07291), 3.4: above 1 + eps_high the two are the same.
+    ("clip-higher") is from Yu et al. 2025 (DAPO, arXiv:2503.14476), 3.1. `delta` is the
+    dual clip of Ye et al. 2020 (arXiv:1912.09729) and the two-sided clip of INTELLECT-2
+    (arXiv:2505.07291): above 1 + eps_high the two are the same.
 
     Args:
         new: what the policy now thinks, B rows.

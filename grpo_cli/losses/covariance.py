@@ -26,7 +26,7 @@ def clip_cov(
 
     Which few is drawn by the shuffle of the minibatches: the first candidates in its order.
 
-    Source: Cui et al. 2025 (arXiv:2505.22617), 4.2.
+    Source: Cui et al. 2025 (arXiv:2505.22617), section 4.
 
     Args:
         new: what the policy now thinks, B rows.
@@ -60,7 +60,7 @@ def kl_cov(
 ) -> tuple[Tensor, dict[str, Mean]]:
     """Loss without a clip, with a penalty on moving the rows of the largest covariance.
 
-    Source: Cui et al. 2025 (arXiv:2505.22617), 4.3.
+    Source: Cui et al. 2025 (arXiv:2505.22617), section 4.
 
     Args:
         new: what the policy now thinks, B rows.

@@ -33,7 +33,7 @@ def reinforce(
 ) -> tuple[Tensor, dict[str, Mean]]:
     """Policy gradient without a ratio: right for one pass over fresh rows, biased after.
 
-    Source: Williams 1992, equation 11; Chu et al. 2025 (GPG, arXiv:2504.02546).
+    Source: Williams 1992 (Machine Learning 8); Chu et al. 2025 (GPG, arXiv:2504.02546).
 
     Args:
         new: what the policy now thinks, B rows.

@@ -73,7 +73,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_help_pages():
     page = grpo("--help")
     assert page.exit_code == 0
-    for word in ("train", "eval", "config", "tensorboard", "Exit codes", "143", "grpo eval ckpt="):
+    for word in ("train", "eval", "config", "presets", "Exit codes", "143", "grpo eval ckpt="):
         assert word in page.stdout
     assert grpo().stdout == page.stdout
     train = grpo("train", "--help").stdout
@@ -81,6 +81,7 @@ def test_help_pages():
         assert word in train
     assert "min_reward" in grpo("eval", "-h").stdout
     assert "Precedence" in grpo("config", "--help").stdout
+    assert "grpo presets dapo" in grpo("presets", "--help").stdout
     assert "--port" in grpo("tensorboard", "--help").stdout
 
 
@@ -103,6 +104,8 @@ def test_version():
         ("config -m env=CartPole-v1", "this verb does not take -m"),
         ("eval", "no checkpoint named"),
         ("eval ckpt=last mode=gredy", "mode must be"),
+        ("config env=CartPole-v1 preset=grpo", "no preset called grpo"),
+        ("presets --zork", "No such option: --zork"),
         ("tensorboard nowhere", "there is no folder nowhere"),
         ("tensorboard --port x", "Invalid value for '--port'"),
     ],
@@ -154,6 +157,7 @@ def test_a_sweep_goes_on_after_a_failure(trained: list, tmp_path: Path):
     lines = result.stdout.splitlines()
     assert len(lines) == 5
     assert "failed" in lines[2]
+    assert result.stderr.startswith("\njob env=CartPole-v1 seed=1\n\njob env=CartPole-v1 seed=13\n")
     assert "error: job 1: the loss is nan" in result.stderr
     assert "error: job 2: internal: RuntimeError: first line" in result.stderr
     records = json.loads(grpo("train", "-m", CARTPOLE, "seed=1,13", "--json").stdout)
@@ -234,7 +238,9 @@ def test_tensorboard_needs_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "grpo train env=CartPole-v1" in result.stderr
 
 
-@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["train", "lrr=3"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["train", "--help"], ["train", "lrr=3"], ["presets", "dapo"]]
+)
 def test_nothing_heavy_is_loaded_to_answer(words: list[str]):
     code = (
         "import sys; from grpo_cli.cli import app\n"
