@@ -16,8 +16,24 @@ from torch import Tensor
 Array = NDArray[np.float32]
 
 
-class Family(Protocol):
-    """A family of action distributions."""
+class Density(Protocol):
+    """What learning needs to know of action distributions."""
+
+    def logprob(self, params: Tensor, action: Tensor) -> Tensor:
+        """Return log-probabilities in nats, [B]."""
+        ...
+
+    def entropy(self, params: Tensor) -> Tensor:
+        """Return entropies in nats, [B]."""
+        ...
+
+    def kl(self, params: Tensor, other: Tensor) -> Tensor:
+        """Return the exact KL(params || other) in nats, [B]."""
+        ...
+
+
+class Family(Density, Protocol):
+    """A family of action distributions that can be sampled."""
 
     @property
     def num_outputs(self) -> int:
@@ -40,18 +56,6 @@ class Family(Protocol):
 
     def mode(self, params: Array) -> NDArray:
         """Return the most probable actions, [B, A]."""
-        ...
-
-    def logprob(self, params: Tensor, action: Tensor) -> Tensor:
-        """Return log-probabilities in nats, [B]."""
-        ...
-
-    def entropy(self, params: Tensor) -> Tensor:
-        """Return entropies in nats, [B]."""
-        ...
-
-    def kl(self, params: Tensor, other: Tensor) -> Tensor:
-        """Return the exact KL(params || other) in nats, [B]."""
         ...
 
     def score_norm(self, params: Tensor, action: Tensor) -> Tensor:
@@ -171,6 +175,36 @@ class Gaussian:
         return ((action - mean) * (-log_std).exp()).square().sum(dim=1)
 
 
+@dataclass(frozen=True)
+class Sampled:
+    """Distributions that are known only at the actions taken.
+
+    The parameters are [B, 2]: the log-probability of the row's action now, and when it was taken
+    (a constant). Entropy and divergence are estimates whose plain gradient is unbiased: they carry
+    the ratio r = now / then inside. A bare -logp or logp - logp_ref, put into a loss, has a
+    gradient of expectation zero where the policy still is the one that acted.
+    """
+
+    def logprob(self, params: Tensor, action: Tensor) -> Tensor:
+        """Return what is known; the action is not needed."""
+        return params[:, 0]
+
+    def entropy(self, params: Tensor) -> Tensor:
+        """Return -r logp + (r - 1), whose gradient is -r logp grad(logp)."""
+        ratio = (params[:, 0] - params[:, 1]).exp()
+        return ratio - 1 - ratio * params[:, 0]
+
+    def kl(self, params: Tensor, other: Tensor) -> Tensor:
+        """Return r (exp(-d) - 1 + d), d = logp - logp_ref, whose gradient is r d grad(logp).
+
+        Source: Schulman 2020, "Approximating KL divergence"; the ratio makes k3's gradient that of
+        the reverse divergence (DeepSeek-V3.2, arXiv:2512.02556, section 3.1).
+        """
+        ratio = (params[:, 0] - params[:, 1]).exp()
+        gap = params[:, 0] - other[:, 0]
+        return ratio * (torch.expm1(-gap) + gap)
+
+
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 _points, _weights = np.polynomial.hermite_e.hermegauss(16)
 HERMITE = (_points, _weights / _weights.sum())
@@ -203,7 +237,7 @@ class Outlook:
         logprob: of the batch's actions, nats, [B], with gradient.
     """
 
-    family: Family
+    family: Density
     params: Tensor
     logprob: Tensor
 

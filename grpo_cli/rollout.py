@@ -159,6 +159,19 @@ class Batch:
     member: Tensor | None = None  # [B], 0 to num_members - 1, ascending
     num_members: int = 0
 
+    @cached_property
+    def total_weight(self) -> Tensor:
+        """Sum of the weights, a scalar."""
+        return self.weight.sum()
+
+    def weighted(self, value: Tensor) -> Tensor:
+        """Return the weighted mean of a row quantity [B], a scalar with its gradient."""
+        return torch.dot(value, self.weight) / self.total_weight
+
+    def mean(self, value: Tensor) -> "Mean":
+        """Return the weighted mean of a row quantity [B] as a measurement."""
+        return Mean(torch.dot(value.detach(), self.weight), self.total_weight)
+
     def rows(self, index: Tensor) -> "Batch":
         """Return the chosen rows, [len(index)]."""
         return self._each(lambda column: column.index_select(0, index))
@@ -183,11 +196,6 @@ class Mean:
 
     total: Tensor
     count: Tensor
-
-    @staticmethod
-    def of(value: Tensor, weight: Tensor) -> "Mean":
-        """Return the weighted mean of `value` [B] with `weight` [B]."""
-        return Mean(torch.dot(value.detach(), weight), weight.sum())
 
     def __add__(self, other: "Mean") -> "Mean":
         """Pool two means."""

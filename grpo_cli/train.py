@@ -14,6 +14,7 @@ from grpo_cli.rollout import LEARN, Rollout, Scored
 from grpo_cli.sinks import Sink
 
 Measured = dict[str, float | np.ndarray]
+Judge = Callable[[Policy, Mode, bool], Scores]
 
 
 class Sampler(Protocol):
@@ -33,7 +34,8 @@ class Parts:
         sampler: brings home groups.
         score: gives every row its advantage.
         learn: `f(scored, update, progress) -> metrics`; progress runs from 0 to 1.
-        judge: `f(policy, mode, thorough) -> Scores`, the checks that may stop the run.
+        judge: `f(policy, mode, thorough) -> Scores`, the checks that may stop the run; None: there
+            are none.
         save: `f(steps, update, best)` writes a checkpoint.
         sinks: receive metrics.
         warn: says one line to the person.
@@ -43,7 +45,7 @@ class Parts:
     sampler: Sampler
     score: Callable[[Rollout], Scored]
     learn: Callable[[Scored, int, float], dict[str, float]]
-    judge: Callable[[Policy, Mode, bool], Scores]
+    judge: Judge | None
     save: Callable[[int, int, bool], object]
     sinks: list[Sink]
     warn: Callable[[str], None]
@@ -54,6 +56,7 @@ class Progress:
     """Where a run stands."""
 
     steps: int = 0  # env steps, every simulated transition counted
+    begun: int = 0  # where this process took them up
     update: int = 0
     best: float = -np.inf  # worse of the two modes at the best evaluation, raw return
     reached: bool = False  # an evaluation reached `stop_at` in both modes
@@ -61,7 +64,13 @@ class Progress:
 
 
 def train(
-    parts: Parts, *, total_steps: int, stop_at: float | None, eval_every: int, save_every: int
+    parts: Parts,
+    *,
+    total_steps: int,
+    stop_at: float | None,
+    eval_every: int,
+    save_every: int,
+    at: Progress | None = None,
 ) -> Progress:
     """Train until `stop_at` is reached in both modes, or `total_steps` are used up.
 
@@ -72,12 +81,13 @@ def train(
             error, greedy and sampled; None: never.
         eval_every: evaluate at the first update after each multiple, env steps.
         save_every: the same for checkpoints; one is always written at the end.
+        at: where to go on from; None: the start.
 
     Raises:
         EnvError: the environment raised.
         NonFinite: rewards, observations, losses or gradients stopped being numbers.
     """
-    at = Progress()
+    at = at or Progress()
     log_s = 0.0
     while at.steps < total_steps and not at.reached:
         clock = _Clock()
@@ -90,8 +100,9 @@ def train(
         clock.lap("update_s")
         before, at.steps, at.update = at.steps, at.steps + rollout.sim_steps, at.update + 1
         better = False
-        if _due(before, at.steps, eval_every) or (at.steps >= total_steps):
-            better = _evaluate(parts, at, stop_at, metrics)
+        due = _due(before, at.steps, eval_every) or at.steps >= total_steps
+        if due and parts.judge is not None:
+            better = _evaluate(parts.policy, parts.judge, at, stop_at, metrics)
             clock.lap("eval_s")
         if better or at.reached or _due(before, at.steps, save_every) or at.steps >= total_steps:
             parts.save(at.steps, at.update, better)
@@ -113,15 +124,17 @@ def _due(before: int, after: int, every: int) -> bool:
     return after // every > before // every
 
 
-def _evaluate(parts: Parts, at: Progress, stop_at: float | None, metrics: Measured) -> bool:
+def _evaluate(
+    policy: Policy, judge: Judge, at: Progress, stop_at: float | None, metrics: Measured
+) -> bool:
     """Judge the policy in both modes; says whether it is the best so far.
 
     A check has few episodes and is made often, so the first lucky one would end the run: one that
     reaches `stop_at` is made again, thoroughly, and has to exceed it by its standard error.
     """
-    scores = {mode: parts.judge(parts.policy, mode, False) for mode in MODES}
+    scores = {mode: judge(policy, mode, False) for mode in MODES}
     if stop_at is not None and min(s.ret.mean() for s in scores.values()) >= stop_at:
-        scores = {mode: parts.judge(parts.policy, mode, True) for mode in MODES}
+        scores = {mode: judge(policy, mode, True) for mode in MODES}
         lower = (s.ret.mean() - s.ret.std() / len(s.ret) ** 0.5 for s in scores.values())
         at.reached = bool(min(lower) >= stop_at)
     for mode, score in scores.items():
@@ -144,9 +157,6 @@ def _sampled(scored: Scored) -> Measured:
     worth, number = rollout.per_member(rollout.reward)[learns], rollout.group[learns]
     groups = [worth[number == group] for group in range(rollout.num_groups)]
     described: Measured = {
-        "rollout/ep_rew_mean": float(episodes.ret.mean()),
-        "rollout/ep_rew_std": float(episodes.ret.std()),
-        "rollout/ep_len_mean": float(episodes.length.mean()),
         "rollout/truncated_frac": float(rollout.truncated[learns].mean()),
         "group/num_sampled": float(rollout.num_groups),
         "group/reward_std": float(np.mean([group.std() for group in groups])),
@@ -154,9 +164,13 @@ def _sampled(scored: Scored) -> Measured:
         "group/reward_max": float(np.mean([group.max() for group in groups])),
         "group/idle_frac": 1.0 - rollout.sim_steps / rollout.slot_steps,
         "hist/advantage": scored.advantage,
-        "hist/return": episodes.ret,
     }
-    if episodes.success is not None:
+    if len(episodes.ret):  # a window may lie inside one episode
+        described["rollout/ep_rew_mean"] = float(episodes.ret.mean())
+        described["rollout/ep_rew_std"] = float(episodes.ret.std())
+        described["rollout/ep_len_mean"] = float(episodes.length.mean())
+        described["hist/return"] = episodes.ret
+    if episodes.success is not None and len(episodes.success):
         described["rollout/success_rate"] = float(episodes.success.mean())
     return described
 
@@ -192,7 +206,7 @@ class _Clock:
             "time/act_s": rollout.act_s,
             "time/log_s": log_s,
             "time/other_s": other,
-            "time/fps": at.steps / (now - at.started),
+            "time/fps": (at.steps - at.begun) / (now - at.started),
             "time/total_timesteps": float(at.steps),
             "time/iterations": float(at.update),
         }

@@ -4,21 +4,21 @@ Nothing in the minibatch loop waits for the device; the KL stop and the check fo
 are made between epochs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from grpo_cli.adam import Adam, clip_grad_norm
-from grpo_cli.distributions import Outlook
+from grpo_cli.distributions import Density, Outlook
 from grpo_cli.entropy import top_quantile
 from grpo_cli.errors import NonFinite
 from grpo_cli.losses import needs_members
 from grpo_cli.minibatches import by_members, by_rows
-from grpo_cli.policies import Policy
 from grpo_cli.randomness import Purpose, rng
 from grpo_cli.rollout import Batch, Ints, Mean, Scored, add_means, as_tensor
 
@@ -26,6 +26,32 @@ ROWS_AT_ONCE = 4096  # larger slices leave the processor's cache and are slower 
 
 Optimizer = Adam | torch.optim.Optimizer
 Loss = Callable[[Outlook, Batch], tuple[Tensor, dict[str, Mean]]]
+
+
+class Learns(Protocol):
+    """What an update asks of a policy."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are."""
+        ...
+
+    @property
+    def family(self) -> Density:
+        """Its action distribution."""
+        ...
+
+    def __call__(self, obs: Tensor) -> Tensor:
+        """Observations [B, *O] -> distribution parameters [B, P]."""
+        ...
+
+    def outlook(self, batch: Batch) -> Outlook:
+        """Return what it now thinks of a batch, with gradient."""
+        ...
+
+    def parameters(self) -> Iterable[Tensor]:
+        """Return what is learned."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -58,17 +84,13 @@ class Objective:
         total, measured = self.loss(new, batch)
         if self.kl_coef:
             penalty = self.kl(new, batch)
-            measured["kl"] = Mean.of(penalty, batch.weight)
-            total = total + self.kl_coef * _mean(penalty, batch.weight)
+            measured["kl"] = batch.mean(penalty)
+            total = total + self.kl_coef * batch.weighted(penalty)
         if self.entropy_coef:
             entropy = self.entropy(new)
-            measured["entropy"] = Mean.of(entropy, batch.weight)
-            total = total - self.entropy_coef * _mean(entropy, batch.weight)
+            measured["entropy"] = batch.mean(entropy)
+            total = total - self.entropy_coef * batch.weighted(entropy)
         return total, measured
-
-
-def _mean(value: Tensor, weight: Tensor) -> Tensor:
-    return (value * weight).sum() / weight.sum()
 
 
 @dataclass(frozen=True)
@@ -96,7 +118,7 @@ class Schedule:
 
 
 def update_policy(
-    policy: Policy,
+    policy: Learns,
     optimizer: Optimizer,
     scored: Scored,
     objective: Objective,
@@ -104,7 +126,8 @@ def update_policy(
     *,
     seed: int,
     update: int,
-    reference: Policy | None = None,
+    reference: Learns | None = None,
+    each_epoch: Callable[[dict[str, Mean]], None] | None = None,
 ) -> dict[str, float]:
     """Improve the policy on a scored rollout.
 
@@ -117,6 +140,7 @@ def update_policy(
         seed: the run's seed.
         update: number of this update, part of the shuffle's address.
         reference: whom the KL penalty is measured against; None where there is none.
+        each_epoch: receives what every epoch measured.
 
     Returns:
         Metrics of `train/*`, averaged over the gradient steps taken; none are taken where no row
@@ -144,6 +168,8 @@ def update_policy(
             steps += 1
         _check_finite(epoch_means)
         add_means(means, epoch_means)
+        if each_epoch is not None:
+            each_epoch(epoch_means)
         epochs += 1
         if _too_far(epoch_means, schedule.target_kl):
             break
@@ -152,8 +178,18 @@ def update_policy(
     return {**metrics, "train/epochs": float(epochs), "train/gradient_steps": float(steps)}
 
 
+@torch.no_grad()
+def measure(
+    policy: Learns, scored: Scored, objective: Objective, reference: Learns | None = None
+) -> dict[str, Mean]:
+    """Return what `update_policy` would measure before its first step, without taking it."""
+    batch, _, _ = _batch(policy, scored, reference, objective.top_quantile)
+    total, measured = objective(policy.outlook(batch), batch)
+    return {**measured, "loss": Mean(total, torch.ones_like(total))}
+
+
 def _batch(
-    policy: Policy, scored: Scored, reference: Policy | None, share: float
+    policy: Learns, scored: Scored, reference: Learns | None, share: float
 ) -> tuple[Batch, Ints, Mean]:
     """Move the rows to the device, with log-probabilities and reference as torch sees them.
 
@@ -181,17 +217,17 @@ def _batch(
     if share < 1:
         masked = batch.advantage * top_quantile(entropy, share)
         batch = replace(batch, advantage=masked)
-    return batch, member, Mean.of(entropy, batch.weight)
+    return batch, member, batch.mean(entropy)
 
 
 @torch.no_grad()
-def rowwise(policy: Policy, obs: Tensor) -> Tensor:
+def rowwise(policy: Learns, obs: Tensor) -> Tensor:
     """Distribution parameters of all rows, [N, P], in slices that stay in the cache."""
     return torch.cat([policy(piece) for piece in obs.split(ROWS_AT_ONCE)])
 
 
 def _step(
-    policy: Policy,
+    policy: Learns,
     optimizer: Optimizer,
     batch: Batch,
     objective: Objective,

@@ -61,7 +61,7 @@ def walk(
     """
     members = len(seeds)
     width = min(slots or members, members)
-    clock = _Clock()
+    clock = Clock()
     obs = backend.reset(seeds[:width])
     clock.env()
     slot, member, waiting = np.arange(width), np.arange(width), width
@@ -89,7 +89,7 @@ def walk(
             continue
         terminated[member] = ended
         truncated[member] = cut & ~ended
-        success |= _successes(member, over, infos)
+        success |= successes(member, over, infos)
         free = np.flatnonzero(over)[: members - waiting]
         if len(free) and isinstance(backend, Restarts):
             member = member.copy()
@@ -99,7 +99,7 @@ def walk(
             clock.env()
             over[free] = False
         slot, member, obs = slot[~over], member[~over], obs[~over]
-    said = _as_array(success, members)
+    said = as_array(success, members)
     return Outcome(ret, length, terminated, truncated, said, slot_steps, clock.env_s, clock.act_s)
 
 
@@ -116,7 +116,7 @@ def _act_mixed(
     return action, logprob
 
 
-class _Clock:
+class Clock:
     """Splits wall time between environment and policy."""
 
     def __init__(self) -> None:
@@ -134,7 +134,7 @@ class _Clock:
         self.act_s, self._last = self.act_s + now - self._last, now
 
 
-def _successes(
+def successes(
     member: Ints, over: NDArray[np.bool_], infos: Sequence[dict[str, Any]]
 ) -> dict[int, bool]:
     """Read success from the infos of members that ended, where the environment reports it."""
@@ -146,7 +146,7 @@ def _successes(
     return found
 
 
-def _as_array(success: dict[int, bool], members: int) -> NDArray[np.bool_] | None:
+def as_array(success: dict[int, bool], members: int) -> NDArray[np.bool_] | None:
     """One answer per member, [M]; None when the environment says nothing."""
     if not success:
         return None

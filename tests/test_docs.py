@@ -107,6 +107,17 @@ def test_commands_of_the_pages_can_be_typed(command):
         eval_conf(words)
 
 
+def blocks():
+    for page in PAGES:
+        for number, code in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.S)):
+            yield pytest.param(code, id=f"{page.name}:{number}")
+
+
+@pytest.mark.parametrize("code", list(blocks()))
+def test_python_of_the_pages_runs(code):
+    exec(compile(code, "page", "exec"), {"__name__": "page"})
+
+
 def test_links_between_pages_lead_somewhere():
     for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
         for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):

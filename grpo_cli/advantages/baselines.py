@@ -70,6 +70,10 @@ def find_baseline(
         mean = _shrunk(value, entries.group, mean)
         return Baseline(mean, mean, lonely, alone, has_spread(value, entries.place))
     if level.baseline == "mean":
+        if level.key not in ("state", "bin"):
+            # One's own other steps are company: a window may lie inside one episode.
+            lonely = peer_stats(value, entries.key).count < level.min_peers
+            alone = alone & lonely
         # A fall-back's mean takes oneself in as one more of its peers.
         served = (count * mean + value) / (count + 1)
         whole = np.where(lonely, served, mean_by(value, entries.key))

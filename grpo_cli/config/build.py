@@ -196,16 +196,22 @@ def build_sampler(
     """
     node, num_groups, group_size = words["group"], words["num_groups"], words["group_size"]
     played = node.get("candidates") or group_size
-    greedy = words["advantage"].get("baseline") == "greedy"
-    members = num_groups * (played + greedy)
     max_resample = node.get("max_resample", 0)
-    groups.check_memory(source, members * (1 + max_resample))
-    slots = node.get("slots") or members
-    backend, why = make_backend(words["backend"]["name"], source, min(slots, members))
+    make = component(groups, node)
+    greedy = {"greedy": True} if words["advantage"].get("baseline") == "greedy" else {}
+    if greedy and "greedy" not in inspect.signature(make).parameters:
+        raise ConfigError(
+            f"group={node['name']} has no greedy members, and advantage.baseline=greedy needs them",
+            "set group=episodes, or another advantage.baseline",
+        )
+    settings = {key: node[key] for key in node if key not in BUILDER_KEYS[groups] | {"name"}}
+    # A person's own mode may say nothing: it is taken to play whole episodes.
+    asks = getattr(getattr(make, "func", make), "demand", groups.episodes.demand)
+    demand = asks(num_groups, played + bool(greedy), source.max_steps, **settings)
+    groups.check_memory(source, demand.rows * (1 + max_resample))
+    backend, why = make_backend(words["backend"]["name"], source, demand.slots, demand.restarts)
     view.notice(f"backend {backend.name}: {why}")
-    mode = component(groups, node)(
-        backend, source.codec, num_groups, played, words["seed"], *([True] if greedy else [])
-    )
+    mode = make(backend, source.codec, num_groups, played, words["seed"], **greedy)
     if played == group_size and not node.get("drop_dead"):
         return mode, backend
     chosen = groups.Selection(

@@ -13,7 +13,7 @@ from grpo_cli.errors import MissingPackage
 
 LIST = Path(__file__).with_name("env_ids.txt")
 
-NAMESPACES = {"ALE": ("ale_py", "ale-py")}
+NAMESPACES = {"ALE": ("ale_py", "ale-py"), "grpo": ("grpo_cli.envs", "grpo-cli")}
 """Ids before the slash whose package may be imported without asking: (module, pip name)."""
 
 SHIMS = ("GymV21Environment-v0", "GymV26Environment-v0")
@@ -65,6 +65,7 @@ def import_namespace(env_id: str) -> None:
 
 
 def _generate() -> Iterable[str]:
+    import_namespace("grpo/")
     for env_id, spec in import_module("gymnasium").registry.items():
         removed = callable(spec.entry_point)  # such entries only raise: old MuJoCo, Gym shims
         if not removed and spec.namespace not in _NEED_JAX and env_id not in _BROKEN:

@@ -179,6 +179,7 @@ COMPONENT_RULES: dict[str, Rule] = {
     "reward.overlong_limit": _COUNT_OR_NULL,
     "reward.overlong_buffer": _COUNT_OR_NULL,
     "reward.overlong_factor": Rule(low=0),
+    "group.tail": Rule(choices=("zero", "mask", "finish")),
     "reward_scaling.scope": Rule(choices=("batch", "group")),
     "reward_scaling.eps": _POSITIVE,
     "reward_scaling.gamma": Rule(low=0, high=1),

@@ -46,7 +46,9 @@ class Restarts(Protocol):
         ...
 
 
-def make_backend(name: str, source: EnvSource, num_members: int) -> tuple[Backend, str]:
+def make_backend(
+    name: str, source: EnvSource, num_members: int, restarts: bool = False
+) -> tuple[Backend, str]:
     """Make the backend of this name.
 
     Args:
@@ -54,6 +56,7 @@ def make_backend(name: str, source: EnvSource, num_members: int) -> tuple[Backen
             `native`, `envpool` or `async`.
         source: the environment.
         num_members: how many members live side by side.
+        restarts: `auto` must take one that can start a member while others go on.
 
     Returns:
         The backend, and why it was taken.
@@ -65,7 +68,7 @@ def make_backend(name: str, source: EnvSource, num_members: int) -> tuple[Backen
     if name not in NAMES:
         raise ConfigError(f"backend={name} does not exist", f"choose one of {', '.join(NAMES)}")
     if name == "auto":
-        name, why = _fastest(source)
+        name, why = _fastest(source, restarts)
     else:
         why = "asked for"
     if name == "native":
@@ -87,8 +90,10 @@ def parity() -> dict[str, dict[str, Any]]:
     return json.loads(files("grpo_cli.envs").joinpath("parity.json").read_text())
 
 
-def _fastest(source: EnvSource) -> tuple[str, str]:
+def _fastest(source: EnvSource, restarts: bool) -> tuple[str, str]:
     """Choose a backend; returns its name and why."""
+    if restarts:
+        return "sync", "it can restart one member alone"
     if _is_native(source):
         return "native", "Gymnasium has a vector version of this id"
     entry = parity().get(source.id)

@@ -1,7 +1,19 @@
 """Group modes: which attempts are compared with each other."""
 
 from grpo_cli.groups.episodes import episodes
-from grpo_cli.groups.memory import check_memory
+from grpo_cli.groups.memory import Demand, check_memory
 from grpo_cli.groups.selection import SELECTORS, Selection
+from grpo_cli.groups.states import one_step, states, win_rates
+from grpo_cli.groups.windows import windows
 
-__all__ = ["SELECTORS", "Selection", "check_memory", "episodes"]
+__all__ = [
+    "SELECTORS",
+    "Demand",
+    "Selection",
+    "check_memory",
+    "episodes",
+    "one_step",
+    "states",
+    "win_rates",
+    "windows",
+]

@@ -3,18 +3,16 @@
 Members of all groups step together; who has finished drops out and is not stepped again.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from grpo_cli.envs import Backend, Codec, Restarts
-from grpo_cli.errors import ConfigError, NonFinite
+from grpo_cli.errors import ConfigError
+from grpo_cli.groups.memory import Demand
+from grpo_cli.groups.packing import pack
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
-from grpo_cli.rollout import BASELINE, LEARN, Episodes, Floats, Ints, Rollout
-from grpo_cli.walk import Outcome, Round, walk
+from grpo_cli.rollout import BASELINE, LEARN, Ints, Rollout
+from grpo_cli.walk import Round, walk
 
 __all__ = ["episodes"]
 
@@ -78,6 +76,14 @@ class episodes:  # noqa: N801 - a group mode is called by its config name
         self.shared_noise = shared_noise
         self.slots = slots
 
+    @staticmethod
+    def demand(
+        num_groups: int, group_size: int, max_steps: int, *, slots: int | None = None, **_: object
+    ) -> Demand:
+        """Say what the mode asks of a backend and of memory."""
+        members = num_groups * group_size
+        return Demand(min(slots or members, members), members * max_steps, slots is not None)
+
     def sample(self, policy: Policy, update: int, groups: range | None = None) -> Rollout:
         """Play one episode with every member.
 
@@ -111,59 +117,10 @@ class episodes:  # noqa: N801 - a group mode is called by its config name
         outcome = walk(
             self.backend, self.codec, policy, seeds, noise, slots=self.slots, rounds=rounds
         )
-        return _pack(rounds, seeds, group, role, outcome)
+        return pack(rounds, group, seeds, outcome, role)
 
     def _seeds(self, update: int, group: int) -> Ints:
         generator = rng(self.seed, Purpose.START, update, group)
         if self.same_start:
             return np.repeat(reset_seeds(generator, 1, Use.TRAIN), self.group_size)
         return reset_seeds(generator, self.group_size, Use.TRAIN)
-
-
-def _pack(
-    rounds: Sequence[Round], seeds: Ints, group: Ints, role: NDArray[np.int8], outcome: Outcome
-) -> Rollout:
-    """Turn rounds of steps into rows ordered by member, then time."""
-    member, step, obs, action, logprob, reward = (
-        np.concatenate(column) for column in zip(*rounds, strict=True)
-    )
-    order = np.argsort(member, kind="stable")
-    obs, reward = obs[order], np.asarray(reward[order], dtype=np.float64)
-    _check_finite(obs, reward)
-    return Rollout(
-        obs=torch.from_numpy(obs),
-        action=torch.from_numpy(action[order]),
-        logprob=logprob[order],
-        reward=reward,
-        member=member[order],
-        step=step[order],
-        weight=(role == LEARN)[member[order]].astype(np.float64),
-        group=group,
-        seed=seeds,
-        role=role,
-        terminated=outcome.terminated,
-        truncated=outcome.truncated,
-        episodes=_episodes(outcome, role == LEARN),
-        sim_steps=len(member),
-        slot_steps=outcome.slot_steps,
-        env_s=outcome.env_s,
-        act_s=outcome.act_s,
-    )
-
-
-def _episodes(outcome: Outcome, chosen: NDArray[np.bool_]) -> Episodes:
-    """Describe the episodes of the chosen members."""
-    said = outcome.success
-    return Episodes(
-        outcome.ret[chosen], outcome.length[chosen], None if said is None else said[chosen]
-    )
-
-
-def _check_finite(obs: NDArray, reward: Floats) -> None:
-    """Refuse numbers that no policy can learn from."""
-    for name, values in (("observation", obs), ("reward", reward)):
-        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
-            raise NonFinite(
-                f"the environment returned a non-finite {name}",
-                "mend the environment, or lower lr if the actions have grown without bound",
-            )

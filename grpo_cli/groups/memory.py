@@ -1,6 +1,7 @@
-"""How many bytes a rollout will take, before the first one is sampled."""
+"""What a group mode asks of the computer, before the first rollout is sampled."""
 
 import os
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,12 +14,27 @@ COPIES = 3
 OTHER_BYTES = 160
 
 
-def check_memory(source: EnvSource, num_members: int) -> None:
+@dataclass(frozen=True)
+class Demand:
+    """What one update asks for.
+
+    Attributes:
+        slots: members that live side by side.
+        rows: steps at most.
+        restarts: a slot must be able to start again while others go on.
+    """
+
+    slots: int
+    rows: int
+    restarts: bool
+
+
+def check_memory(source: EnvSource, rows: int) -> None:
     """Refuse a rollout that could take more than half of the free memory.
 
     Args:
-        source: the environment; its time limit bounds the rows of a member.
-        num_members: members per update.
+        source: the environment.
+        rows: of one update, at most.
 
     Raises:
         ConfigError: it could; says which keys make it smaller.
@@ -26,11 +42,11 @@ def check_memory(source: EnvSource, num_members: int) -> None:
     space = source.observation_space
     dtype = space.dtype or np.dtype(np.float64)
     row = COPIES * int(np.prod(space.shape or ())) * dtype.itemsize + OTHER_BYTES
-    needed, free = num_members * source.max_steps * row, _free_bytes()
+    needed, free = rows * row, _free_bytes()
     if free is not None and needed > free / 2:
         raise ConfigError(
-            f"one update could take {needed / 1e9:.1f} GB ({num_members:,} members of up to "
-            f"{source.max_steps:,} steps), more than half of the {free / 1e9:.1f} GB that are free",
+            f"one update could take {needed / 1e9:.1f} GB ({rows:,} steps at most), "
+            f"more than half of the {free / 1e9:.1f} GB that are free",
             "lower num_groups or group_size, or set env.max_steps",
         )
 

@@ -34,8 +34,7 @@ def aggregated(
         ConfigError: an unknown aggregate, `constant` without a length, or no whole members.
     """
     if aggregate == "step_mean":
-        total, count = (row * batch.weight).sum(), batch.weight.sum()
-        return total / count, Mean(total.detach(), count)
+        return batch.weighted(row), batch.mean(row)
     if aggregate == "member_mean":
         member = member_mean(row, batch)
     elif aggregate == "member_sum":

@@ -59,32 +59,43 @@ def clip(
                 f"loss.ratio={ratio} does not exist", f"choose one of {', '.join(RATIOS)}"
             )
         rho = member_log_ratio(row_log_ratio, batch, ratio).exp()
-    free = rho if delta is None else rho.clamp(max=delta)
-    row = -torch.minimum(
-        free * batch.advantage, rho.clamp(1 - eps_low, 1 + upper) * batch.advantage
-    )
+    row = -batch.advantage * within(rho, batch.advantage, 1 - eps_low, 1 + upper, delta)
     loss, loss_mean = aggregated(row, batch, aggregate, length)
     with torch.no_grad():
         measured = {
             "policy_gradient_loss": loss_mean,
-            "approx_kl": Mean.of(row_ratio - 1 - row_log_ratio, batch.weight),
+            "approx_kl": batch.mean(row_ratio - 1 - row_log_ratio),
             **clip_shares(rho, batch, 1 - eps_low, 1 + upper),
         }
     return loss, measured
 
 
+def within(
+    ratio: Tensor, advantage: Tensor, low: float, high: float, delta: float | None
+) -> Tensor:
+    """Clamp the ratio where moving further would be rewarded, [B].
+
+    min(r A, clamp(r) A) bounds r from above where A > 0 and from below where A < 0, and only there;
+    said so, it takes a third of the operations.
+    """
+    good = advantage > 0
+    lower = torch.where(good, -torch.inf, low)
+    upper = torch.where(good, high, torch.inf if delta is None else delta)
+    return torch.clamp(ratio, lower, upper)
+
+
 def clip_shares(ratio: Tensor, batch: Batch, low: float, high: float) -> dict[str, Mean]:
     """Return the shares of rows whose gradient is cut, under TRL's names."""
-    below = ((ratio < low) & (batch.advantage < 0)).float()
-    above = ((ratio > high) & (batch.advantage > 0)).float()
+    below = batch.mean(((ratio < low) & (batch.advantage < 0)).float())
+    above = batch.mean(((ratio > high) & (batch.advantage > 0)).float())
     return {
-        "clip_ratio/low_mean": Mean.of(below, batch.weight),
-        "clip_ratio/high_mean": Mean.of(above, batch.weight),
-        "clip_ratio/region_mean": Mean.of(below + above, batch.weight),
+        "clip_ratio/low_mean": below,
+        "clip_ratio/high_mean": above,
+        "clip_ratio/region_mean": Mean(below.total + above.total, below.count),
     }
 
 
 def drift(row_log_ratio: Tensor, batch: Batch) -> Mean:
     """Return the k3 estimate of KL(old || new), nats: what stops an update that goes too far."""
     row_log_ratio = row_log_ratio.detach()
-    return Mean.of(row_log_ratio.exp() - 1 - row_log_ratio, batch.weight)
+    return batch.mean(row_log_ratio.exp() - 1 - row_log_ratio)

@@ -50,7 +50,7 @@ def clip_cov(
     return loss, {
         "policy_gradient_loss": loss_mean,
         "approx_kl": drift(log_ratio, batch),
-        "clip_ratio/cov_mean": Mean.of(held.float(), batch.weight),
+        "clip_ratio/cov_mean": batch.mean(held.float()),
         **clip_shares(ratio.detach(), batch, low, high),
     }
 
@@ -78,13 +78,13 @@ def kl_cov(
     return loss, {
         "policy_gradient_loss": loss_mean,
         "approx_kl": drift(log_ratio, batch),
-        "clip_ratio/cov_mean": Mean.of(held.float(), batch.weight),
+        "clip_ratio/cov_mean": batch.mean(held.float()),
     }
 
 
 def _covariance(new: Outlook, batch: Batch) -> Tensor:
     """Return each row's share of the covariance of advantage and log-probability, [B]."""
-    weight = batch.weight / batch.weight.sum()
+    weight = batch.weight / batch.total_weight
     logprob = new.logprob.detach()
     centred = logprob - (logprob * weight).sum()
     return (batch.advantage - (batch.advantage * weight).sum()) * centred

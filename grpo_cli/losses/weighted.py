@@ -105,4 +105,4 @@ def vespo(
         decay = torch.where(gain, lambda_pos, lambda_neg)
         phi = (k * log_w + decay * (1 - log_w.exp())).exp()
     loss, measured = _score_loss(new, batch, phi)
-    return loss, measured | {"vespo/phi_seq_mean": Mean.of(phi, batch.weight)}
+    return loss, measured | {"vespo/phi_seq_mean": batch.mean(phi)}

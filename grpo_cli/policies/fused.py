@@ -41,22 +41,24 @@ class _Perceptron(torch.autograd.Function):
         return (None, *reversed(gradients))
 
 
-def fits(body: nn.Sequential, obs: Tensor) -> bool:
-    """Say whether `perceptron` stands for this body: tanh layers on the CPU."""
-    return (
-        obs.device.type == "cpu"
-        and not obs.requires_grad
-        and all(type(layer) is Tanh for layer in list(body)[1::2])
-    )
-
-
-def perceptron(x: Tensor, body: nn.Sequential, head: nn.Linear) -> Tensor:
-    """Return head(body(x)), [B, F] -> [B, P], with gradient for the parameters only.
+def layers(body: nn.Sequential, head: nn.Linear) -> tuple[Tensor, ...]:
+    """Return weights and biases in order, or nothing where `perceptron` does not stand for them.
 
     Args:
-        x: float32.
-        body: linear layers, each followed by tanh.
+        body: linear layers, each followed by an activation.
         head: the last linear layer.
     """
-    linears = (*list(body)[::2], head)
-    return _Perceptron.apply(x, *(p for layer in linears for p in (layer.weight, layer.bias)))  # type: ignore[return-value]
+    parts: list[Any] = list(body)
+    if not all(type(activation) is Tanh for activation in parts[1::2]):
+        return ()
+    return tuple(p for layer in (*parts[::2], head) for p in (layer.weight, layer.bias))
+
+
+def perceptron(x: Tensor, layers: tuple[Tensor, ...]) -> Tensor:
+    """Return what the layers make of x, [B, F] -> [B, P], with gradient for the parameters only.
+
+    Args:
+        x: float32, on the CPU.
+        layers: see there.
+    """
+    return _Perceptron.apply(x, *layers)  # type: ignore[return-value]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from grpo_cli.distributions import Family, Outlook
 from grpo_cli.errors import ConfigError
-from grpo_cli.policies.fused import fits, perceptron
+from grpo_cli.policies.fused import layers, perceptron
 from grpo_cli.policies.mlp import Mlp, NumpyMlp
 from grpo_cli.policies.normaliser import Normaliser
 from grpo_cli.rollout import Batch
@@ -51,6 +51,7 @@ class Policy(nn.Module):
             nn.Parameter(torch.full((family.num_free,), log_std)) if family.num_free else None
         )
         self.family = family
+        self._layers = layers(body, self.head) if isinstance(body, Mlp) else ()
         self._numpy: NumpyMlp | None = None
 
     def __getstate__(self) -> dict[str, object]:
@@ -70,8 +71,8 @@ class Policy(nn.Module):
         return torch.cat([outputs, self.free.expand(len(outputs), -1)], dim=1)
 
     def _outputs(self, obs: Tensor) -> Tensor:
-        if isinstance(self.body, Mlp) and fits(self.body, obs):
-            return perceptron(obs.flatten(1).float(), self.body, self.head)
+        if self._layers and obs.device.type == "cpu" and not obs.requires_grad:
+            return perceptron(obs.flatten(1).float(), self._layers)
         return self.head(self.body(obs))
 
     def observe(self, obs: Tensor) -> None:

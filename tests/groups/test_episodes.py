@@ -6,7 +6,7 @@ from builders import cartpole, make_cartpole_policy, make_sampler
 from grpo_cli.envs.pool import EnvPool
 from grpo_cli.errors import ConfigError, NonFinite
 from grpo_cli.groups import check_memory
-from grpo_cli.groups.episodes import _check_finite
+from grpo_cli.groups.packing import _check_finite
 
 needs_envpool = pytest.mark.skipif(not EnvPool.installed(), reason="extra `fast`")
 BACKENDS = ["sync", "native", "async", pytest.param("envpool", marks=needs_envpool)]
@@ -119,9 +119,9 @@ def test_numbers_that_are_not_finite_are_refused():
 
 
 def test_a_rollout_larger_than_half_the_free_memory_is_refused():
-    check_memory(cartpole(), 64)
+    check_memory(cartpole(), 64 * 500)
     with pytest.raises(ConfigError, match="more than half") as refused:
-        check_memory(cartpole(max_steps=10_000_000), 100_000)
+        check_memory(cartpole(), 10_000_000 * 100_000)
     assert "num_groups" in refused.value.fix
 
 

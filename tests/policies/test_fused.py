@@ -1,16 +1,18 @@
 """The fused layers are the plain ones: same outputs, same gradients."""
 
+import copy
 from itertools import pairwise
 
 import pytest
 import torch
+from builders import cartpole, make_cartpole_policy
 from torch import nn
 
 from grpo_cli.policies.activations import Tanh
-from grpo_cli.policies.fused import NARROW, fits, perceptron
+from grpo_cli.policies.fused import NARROW, layers, perceptron
 
 
-def layers(*widths):
+def network(*widths):
     torch.manual_seed(0)
     inner = pairwise(widths[:-1])
     body = nn.Sequential(*(part for a, b in inner for part in (nn.Linear(a, b), Tanh())))
@@ -24,9 +26,9 @@ def gradients(outputs, modules, upstream):
 
 @pytest.mark.parametrize("widths", [(4, 64, 64, 2), (NARROW, 8, 1), (NARROW + 3, 5, 6, 7, 3)])
 def test_equals_the_layers_one_by_one(widths):
-    body, head = layers(*widths)
+    body, head = network(*widths)
     x, upstream = torch.randn(50, widths[0]), torch.randn(50, widths[-1])
-    fused, hidden = perceptron(x, body, head), x
+    fused, hidden = perceptron(x, layers(body, head)), x
     for layer in body:
         hidden = torch.tanh(hidden) if isinstance(layer, Tanh) else layer(hidden)
     plain = head(hidden)
@@ -37,8 +39,16 @@ def test_equals_the_layers_one_by_one(widths):
         torch.testing.assert_close(mine, its, rtol=1e-4, atol=1e-4)
 
 
-def test_leaves_other_layers_and_inputs_with_gradient_alone():
-    body, _ = layers(4, 8, 2)
-    assert fits(body, torch.zeros(1, 4))
-    assert not fits(body, torch.zeros(1, 4, requires_grad=True))
-    assert not fits(nn.Sequential(nn.Linear(4, 8), nn.ReLU()), torch.zeros(1, 4))
+def test_other_activations_are_left_alone():
+    assert layers(nn.Sequential(nn.Linear(4, 8), nn.ReLU()), nn.Linear(8, 2)) == ()
+
+
+def test_a_copy_has_layers_of_its_own():
+    policy = make_cartpole_policy(cartpole())
+    twin = copy.deepcopy(policy)
+    obs = torch.randn(5, 4)
+    before = policy(obs)
+    with torch.no_grad():
+        twin.head.bias += 1
+    assert torch.equal(policy(obs), before)
+    torch.testing.assert_close(twin(obs), before + 1)

@@ -1,0 +1,119 @@
+"""Environments as people hand them over: an id, an environment, or a vector of them."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import cycle
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
+
+from grpo_cli.config.env_ids import import_namespace
+from grpo_cli.envs import EnvSource, open_env
+from grpo_cli.errors import ConfigError
+
+HARMLESS = ("VecMonitor",)  # vector wrappers that change neither observations nor rewards
+
+OF_A_VECTOR = ("num_envs", "vectorization_mode", "vector_kwargs")
+
+
+class _Lent(gym.Wrapper):
+    """An environment that stays open: closing it is its owner's business."""
+
+    def close(self) -> None:
+        """Leave it open."""
+
+
+def opened(env: Any, bounds: str = "clip") -> tuple[EnvSource, int | None]:
+    """Open what a person handed over.
+
+    The very environments that were given are stepped, except in worker processes: those cannot be
+    reset one by one with a seed, and are made again here from the spec of each.
+
+    Args:
+        env: a Gymnasium id, an environment, a Gymnasium vector environment, or a vector
+            environment of Stable-Baselines3.
+        bounds: how the bounds of Box actions are respected, `clip` or `tanh`.
+
+    Returns:
+        The source, and how many environments it has; None for an id, which makes as many as asked.
+
+    Raises:
+        ConfigError: it cannot be used, and why.
+        EnvError: its constructor raised.
+    """
+    if isinstance(env, str):
+        import_namespace(env)
+        return open_env(env, bounds=bounds), None
+    envs = _each(env)
+    lent = cycle(envs)
+    name = envs[0].spec.id if envs[0].spec else type(envs[0].unwrapped).__name__
+    source = open_env(name, own_class=lambda **_: _Lent(next(lent)), bounds=bounds)
+    return source, len(envs)
+
+
+def _each(env: Any) -> list[gym.Env]:
+    """Return the single environments in what was given."""
+    kind = type(env).__name__
+    if isinstance(env, gym.Env):
+        return [env]
+    if hasattr(env, "venv"):
+        if kind in HARMLESS:
+            return _each(env.venv)
+        raise ConfigError(
+            f"{kind} stands between the environments and the policy, and would be passed over",
+            "give the vector environment inside it, or wrap each single environment instead",
+        )
+    if hasattr(env, "envs"):
+        return list(env.envs)
+    if hasattr(env, "get_attr"):
+        return [_made_again(kind, spec) for spec in env.get_attr("spec")]
+    if isinstance(env, gym.vector.VectorEnv):
+        return [_made_again(kind, _of_one(env.spec)) for _ in range(env.num_envs)]
+    raise ConfigError(
+        f"a {kind} is no environment", "give an id, a gymnasium.Env, or a vector environment"
+    )
+
+
+def _of_one(spec: EnvSpec | None) -> EnvSpec | None:
+    """Return the spec of a single environment: `make_vec` keeps its own words among the kwargs."""
+    if spec is None:
+        return None
+    kwargs = {key: value for key, value in spec.kwargs.items() if key not in OF_A_VECTOR}
+    limit = kwargs.pop("max_episode_steps", spec.max_episode_steps)
+    return replace(spec, kwargs=kwargs, max_episode_steps=limit)
+
+
+def _made_again(kind: str, spec: EnvSpec | None) -> gym.Env:
+    if spec is None:
+        raise ConfigError(
+            f"{kind} has environments without a spec, which cannot be made again in this process",
+            "register the environment with Gymnasium, or use DummyVecEnv",
+        )
+    try:
+        return gym.make(spec, disable_env_checker=True)
+    except Exception as error:
+        raise ConfigError(
+            f"{kind}: {spec.id} cannot be made again from its spec: {error}", "use DummyVecEnv"
+        ) from error
+
+
+def as_function_of_three(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let `f(obs, action)` take the next observation too, and pass it over.
+
+    Raises:
+        ConfigError: it takes neither two nor three arguments.
+    """
+    try:
+        inspect.signature(function).bind(0, 0, 0)
+    except TypeError:
+        try:
+            inspect.signature(function).bind(0, 0)
+        except TypeError as error:
+            raise ConfigError(
+                f"reward_function cannot be called: {error}",
+                "write f(state, action, next_state) or f(obs, action)",
+            ) from error
+        return lambda obs, action, _: function(obs, action)
+    return function

@@ -1,0 +1,296 @@
+"""`GRPO`: where Stable-Baselines3's PPO stood, without a value network."""
+
+import logging
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.spaces import Space
+
+from grpo_cli.advantages import peer, score
+from grpo_cli.api import archive
+from grpo_cli.api.callbacks import Callbacks, Log, Stopped
+from grpo_cli.api.given import as_function_of_three, opened
+from grpo_cli.api.judged import Judged
+from grpo_cli.api.keywords import Keywords, at
+from grpo_cli.api.parts import make_body, make_files, make_learner, objective, one_thread
+from grpo_cli.checkpoint import Checkpoint, optimizer_tensors
+from grpo_cli.envs import Restarts, Sync, make_backend
+from grpo_cli.envs.spaces import action_codec
+from grpo_cli.errors import ConfigError
+from grpo_cli.groups import episodes
+from grpo_cli.policies import Policy
+from grpo_cli.rewards import none
+from grpo_cli.rollout import Rollout, Scored
+from grpo_cli.sinks.view import Facts, View
+from grpo_cli.train import Parts, Progress, train
+
+log = logging.getLogger(__name__)
+
+
+class GRPO:
+    """Group relative policy optimization with the interface of Stable-Baselines3's PPO.
+
+    Groups are whole episodes from one start, compared step by step (`group=episodes
+    advantage=time_aligned` of the command line), whatever `samples_per_time_step` is called after.
+
+    Args:
+        policy: MlpPolicy, CnnPolicy or MultiInputPolicy.
+        env: an id, a Gymnasium environment or vector environment, or one of Stable-Baselines3's;
+            None when the model only predicts.
+        args: the keywords of PPO, in its order.
+        keywords: see `Keywords`.
+
+    Raises:
+        ConfigError: the environment, the policy or a keyword cannot be used, and why.
+    """
+
+    def __init__(self, policy: str, env: Any, *args: Any, **keywords: Any) -> None:
+        self.words = Keywords(*args, **keywords)
+        self.seed: int = self.words.seed  # type: ignore[assignment]  # drawn when it was None
+        self.verbose = self.words.verbose
+        self.device = torch.device("cpu" if self.words.device == "auto" else self.words.device)
+        self.num_timesteps = 0
+        self.logger = Log()
+        self.env: Any = None
+        self._kind = policy
+        self._updates = 0
+        self._num_groups = 1
+        self._missing: list[str] = []  # functions that the saved model was trained with
+        self._noise = np.random.default_rng(self.seed)
+        if env is not None:
+            self.set_env(env)
+
+    def set_env(self, env: Any) -> None:
+        """Train on this environment from now on.
+
+        Raises:
+            ConfigError: it cannot be used, or its spaces differ from those of the policy.
+        """
+        source, count = opened(env)
+        if self.env is None and not hasattr(self, "policy"):
+            self._build(source.observation_space, source.action_space)
+        spaces = source.observation_space, source.action_space
+        if spaces != (self.observation_space, self.action_space):
+            raise ConfigError(
+                f"{source.id} has other spaces than the environment the policy was made for",
+                "give an environment with the same spaces, or make a new model",
+            )
+        size = self.words.samples_per_time_step
+        slots: int | None = count or size
+        if self.words.reward_function is not None:
+            function = as_function_of_three(self.words.reward_function)
+            backend = Judged(Sync(source.make, slots), function)
+        elif count is not None:
+            backend = Sync(source.make, count)
+        else:
+            backend, _ = make_backend("auto", source, size)
+            slots = slots if isinstance(backend, Restarts) else None
+        self.env, self.n_envs, self._source, self._backend = env, count or 1, source, backend
+        self._vector: Any = None
+        self._mode = episodes(backend, source.codec, 1, size, self.seed, slots=slots)
+        log.warning("groups of %d whole episodes: actions are not tried side by side", size)
+
+    def get_env(self) -> Any:
+        """Return the environment; for callbacks of Stable-Baselines3 as its vector environment."""
+        if "stable_baselines3" not in sys.modules or hasattr(self.env, "step_async"):
+            return self.env
+        if self._vector is None:
+            vector_env = import_module("stable_baselines3.common.vec_env").DummyVecEnv
+            self._vector = vector_env([self._source.make])
+        return self._vector
+
+    def get_vec_normalize_env(self) -> None:
+        """Return None: normalisation belongs to the policy here."""
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: Any = None,
+        log_interval: int = 1,
+        tb_log_name: str = "GRPO",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> "GRPO":
+        """Train for about so many env steps; an update that has begun is finished.
+
+        Args:
+            total_timesteps: env steps.
+            callback: of Stable-Baselines3, or `f(locals, globals) -> bool`, or a list of them.
+            log_interval: updates between TensorBoard points.
+            tb_log_name: folder of the event files within `tensorboard_log`.
+            reset_num_timesteps: count from 0 again; what was learned stays.
+            progress_bar: show the training on stderr, as verbose=1 does.
+
+        Raises:
+            ConfigError: there is no environment, or a function that the saved model had is missing.
+            GrpoError: the environment raised, or numbers stopped being finite.
+        """
+        if self.env is None or self._missing:
+            lacks = ", ".join(self._missing or ["env"])
+            raise ConfigError(
+                f"the model cannot be trained without its {lacks}", f"give load() its {lacks}"
+            )
+        self.num_timesteps = 0 if reset_num_timesteps else self.num_timesteps
+        total = self.num_timesteps + total_timesteps
+        self._callbacks = Callbacks(callback, self)
+        files = make_files(self.words, self.words.saved(), tb_log_name, log_interval)
+        self.logger.sinks = files
+        facts = Facts(
+            env=self._source.id,
+            run=str(self.words.run_dir or ""),
+            total_steps=total,
+            stop_at=None,
+            seed=self.seed,
+            group_size=self.words.samples_per_time_step,
+            num_groups=self._num_groups,
+            backend=self._backend.name,
+            epochs=self.words.n_epochs,
+        )
+        shown = [View().training(facts)] if self.verbose or progress_bar else []
+        parts = Parts(
+            policy=self.policy,
+            sampler=self,
+            score=self._score,
+            learn=self._learn,
+            judge=None,
+            save=lambda *_: None,
+            sinks=[*files, *shown],
+            warn=log.warning,
+        )
+        self._callbacks.start({"self": self, "total_timesteps": total, "tb_log_name": tb_log_name})
+        try:
+            with one_thread(self.device), suppress(Stopped):
+                train(
+                    parts, total_steps=total, stop_at=None, eval_every=total, save_every=total,
+                    at=Progress(self.num_timesteps, begun=self.num_timesteps, update=self._updates),
+                )  # fmt: skip
+        finally:
+            for sink in parts.sinks:
+                sink.close()
+            self.logger.sinks = ()
+        self._callbacks.end()
+        if self.words.run_dir is not None:
+            self.save(Path(self.words.run_dir) / "model.zip")
+        return self
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        """Choose actions.
+
+        Args:
+            observation: one, [*O], or several, [B, *O].
+            state: handed back: there is no recurrence.
+            episode_start: not needed without recurrence.
+            deterministic: take the most probable action instead of drawing one.
+
+        Returns:
+            The action, or B of them, as the environment takes them; and `state`.
+
+        Raises:
+            ConfigError: the observation has another shape.
+        """
+        obs, shape = np.asarray(observation), self.observation_space.shape
+        single = obs.shape == shape
+        if not single and obs.shape[1:] != shape:
+            raise ConfigError(
+                f"an observation of shape {obs.shape} was given, the policy reads {shape}",
+                "give one observation, or a batch of them",
+            )
+        batch = obs[None] if single else obs
+        width = self._codec.family.noise_width
+        noise = None if deterministic else self._noise.random((len(batch), width))
+        action = self._codec.decode(self.policy.act(batch, noise)[0])
+        return (action[0] if single else action), state
+
+    def sample(self, policy: Policy, update: int) -> Rollout:
+        """Sample the groups of one update, and report them to the callbacks."""
+        self._callbacks.rollout_start()
+        self._mode.num_groups = self._num_groups
+        rollout = self._mode.sample(policy, update)
+        if isinstance(self._backend, Judged):
+            paid = replace(rollout.episodes, ret=self._backend.env_return)
+            rollout = replace(rollout, episodes=paid)
+        rows_a_group = len(rollout.reward) / self._num_groups
+        self._num_groups = max(1, round(self.words.n_steps * self.n_envs / rows_a_group))
+        self._callbacks.steps(rollout, self.n_envs)
+        self._callbacks.rollout_end()
+        return rollout
+
+    def _score(self, rollout: Rollout) -> Scored:
+        advantage = partial(peer, scale="batch" if self.words.normalize_advantage else "none")
+        scaling = self.words.reward_scaling_fn or none
+        return score(rollout, scaling, "batch", advantage, self.words.gamma)
+
+    def _learn(self, scored: Scored, update: int, progress: float) -> dict[str, float]:
+        remaining = max(0.0, 1.0 - progress)
+        self._learner.lr = at(self.words.learning_rate, remaining)
+        self._learner.objective = objective(self.words, remaining)
+        metrics = self._learner(scored, update, progress)
+        self._updates = update + 1
+        return metrics
+
+    def _build(self, observation_space: Space, action_space: Space) -> None:
+        """Make the policy and what it learns with."""
+        self.observation_space, self.action_space = observation_space, action_space
+        self._codec = action_codec("the environment", action_space)
+        family = self._codec.family
+        self.policy = make_body(
+            self._kind, self.words, observation_space, family, self.seed, self.device
+        )
+        self._learner = make_learner(self.words, self.policy, self.seed)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to a file, `.zip` where the name has no ending; it holds no code."""
+        facts = {
+            "policy": self._kind,
+            "keywords": self.words.saved(),
+            "seed": self.seed,
+            "spaces": [archive.space_words(s) for s in (self.observation_space, self.action_space)],
+            "num_timesteps": self.num_timesteps,
+            "updates": self._updates,
+            "num_groups": self._num_groups,
+            "gradient_steps": self._learner.gradient_steps,
+        }
+        tensors = optimizer_tensors(self._learner.optimizer)
+        archive.write(path, Checkpoint(self.policy.state_dict(), tensors, facts))
+
+    @classmethod
+    def load(cls, path: str | Path, env: Any = None, **keywords: Any) -> "GRPO":
+        """Read a model.
+
+        Args:
+            path: what `save` wrote.
+            env: to train on; None is enough to predict.
+            keywords: take the place of the saved ones; functions are not saved.
+
+        Raises:
+            CheckpointError: the file is missing, damaged, or was not written by `save`.
+        """
+        content = archive.read(path)
+        facts = content.facts
+        words = {"seed": facts["seed"], **facts["keywords"], **keywords}
+        had = words.pop("functions")
+        model = cls(facts["policy"], None, **words)
+        model._build(*(archive.space_of(space) for space in facts["spaces"]))
+        model.policy.load_state_dict(content.policy)
+        for name, live in optimizer_tensors(model._learner.optimizer).items():
+            live.copy_(content.state[name])
+        model._learner.gradient_steps = facts["gradient_steps"]
+        model.num_timesteps, model._updates = facts["num_timesteps"], facts["updates"]
+        model._num_groups = facts["num_groups"]
+        model._missing = [name for name in had if name not in keywords]
+        if env is not None:
+            model.set_env(env)
+        return model
