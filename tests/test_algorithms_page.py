@@ -12,7 +12,7 @@ from grpo_cli.config.files import choices, component_keys, conf_dir
 from grpo_cli.config.schema import COMPONENT_RULES, COMPONENTS
 
 PAGE = (Path(__file__).parents[1] / "docs/algorithms.md").read_text(encoding="utf-8")
-ON_THE_PAGE = ("reward_scaling", "advantage", "loss", "kl", "entropy", "preset")
+ON_THE_PAGE = ("group", "reward_scaling", "advantage", "loss", "kl", "entropy", "preset")
 KEYS = ("value", "key", "baseline", "scale", "fallback", "adjust")
 
 

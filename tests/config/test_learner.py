@@ -79,7 +79,7 @@ def test_published_losses_are_settings_of_clip():
     [
         (["kl=k1", "kl.where=loss", "kl.coef=0.1"], "regularises nothing"),
         (["env=Pendulum-v1", "entropy=top_quantile"], "has no effect"),
-        (["loss=reinforce"], "has no ratio"),
+        (["loss=reinforce"], "gradient is biased"),
     ],
 )
 def test_what_misleads_is_warned_about(words, says):
