@@ -19,6 +19,7 @@ class Purpose(IntEnum):
     INIT = 3
     EVAL = 4
     BOOTSTRAP = 5
+    SELECT = 6
 
 
 class Use(IntEnum):
@@ -76,7 +77,8 @@ class ActionNoise:
         self._generators = generators
         self._shape = (self.block, 1 if shared else group_size, width)
         self._group_size = group_size
-        self._drawn = np.empty((0, len(generators) * group_size, width))
+        self.members = len(generators) * group_size
+        self._drawn = np.empty((0, self.members, width))
 
     def at(self, step: NDArray[np.int64], member: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return noise in [0, 1) for members [B] at their own steps [B]: [B, W]."""

@@ -4,10 +4,11 @@ M members (attempts) lie packed as N rows (steps), ordered by member, then time,
 A stage has no field that is filled in later: holding a `Scored` means the rollout was scored.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ from torch import Tensor
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+LEARN, BASELINE = 0, 1
+"""Roles of members: those that are learned from, and greedy ones they are only compared with."""
+
 
 def bincount(index: Ints, weight: Floats, size: int = 0) -> Floats:
     """Sum weights by index, [K] -> [size or more]; `np.bincount` with a type that checkers know."""
@@ -25,11 +29,14 @@ def bincount(index: Ints, weight: Floats, size: int = 0) -> Floats:
 
 @dataclass(frozen=True)
 class Episodes:
-    """Episodes that ended in a rollout, E of them: raw return, length in steps, success or None."""
+    """Episodes that ended while sampling, E of them, those of baseline members left out.
 
-    ret: Floats  # [E]
-    length: Ints  # [E]
-    success: NDArray[np.bool_] | None  # [E]
+    Members that were left out of a rollout after sampling are still counted here.
+    """
+
+    ret: Floats  # [E], raw return
+    length: Ints  # [E], steps
+    success: NDArray[np.bool_] | None  # [E], None where the environment says nothing
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class Rollout:
     # Members.
     group: Ints  # [M]
     seed: Ints  # [M], what the environment was reset with
+    role: NDArray[np.int8]  # [M], LEARN or BASELINE
     terminated: NDArray[np.bool_]  # [M]
     truncated: NDArray[np.bool_]  # [M]
     # Facts.
@@ -75,6 +83,56 @@ class Rollout:
         """Sum a row quantity over each member: [N] -> [M]."""
         return bincount(self.member, value_N, len(self.group))
 
+    def members(self, keep: NDArray[np.bool_]) -> "Rollout":
+        """Return the members of a mask [M] with all their rows; groups keep their numbers.
+
+        Facts of the sampling stay as they are.
+        """
+        rows = keep[self.member]
+        cut = {f.name: _cut(getattr(self, f.name), rows, keep) for f in fields(self)}
+        return replace(self, **{**cut, "member": (np.cumsum(keep) - 1)[self.member[rows]]})
+
+
+def _cut(
+    value: Any,  # noqa: ANN401 - any field
+    rows: NDArray[np.bool_],
+    members: NDArray[np.bool_],
+) -> Any:  # noqa: ANN401
+    """Choose from one field of a rollout; where N = M, each member is a row and the cuts agree."""
+    if isinstance(value, Tensor):
+        return value[torch.from_numpy(rows)]
+    if isinstance(value, np.ndarray):
+        return value[rows if len(value) == len(rows) else members]
+    return value
+
+
+def join(rollouts: Sequence[Rollout]) -> Rollout:
+    """Return the members and facts of several rollouts in one; their groups must differ."""
+    first, *_ = rollouts
+    joined = {f.name: _join([getattr(r, f.name) for r in rollouts]) for f in fields(first)}
+    start = np.cumsum([0] + [len(rollout.group) for rollout in rollouts])
+    member = [rollout.member + start[i] for i, rollout in enumerate(rollouts)]
+    return replace(first, **{**joined, "member": np.concatenate(member)})
+
+
+def _join(values: list[Any]) -> Any:  # noqa: ANN401 - any field
+    """Put one field of several rollouts together: columns in a row, amounts as their sum."""
+    if isinstance(values[0], Tensor):
+        return torch.cat(values)
+    if isinstance(values[0], np.ndarray):
+        return np.concatenate(values)
+    if isinstance(values[0], Episodes):
+        return _join_episodes(values)
+    return None if values[0] is None else sum(values)
+
+
+def _join_episodes(parts: list[Episodes]) -> Episodes:
+    ret, length = (np.concatenate([getattr(p, name) for p in parts]) for name in ("ret", "length"))
+    if all(part.success is None for part in parts):
+        return Episodes(ret, length, None)
+    said = [np.zeros(len(p.ret), bool) if p.success is None else p.success for p in parts]
+    return Episodes(ret, length, np.concatenate(said))
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -85,6 +143,19 @@ class Scored:
     advantage: Floats  # [N], dimensionless after scaling
     dead: NDArray[np.bool_]  # [num_groups], no spread: exactly zero advantage
     measured: dict[str, float] = field(default_factory=dict)  # metrics seen on the way
+
+    def learned(self) -> "Scored":
+        """Leave out whole members that no row is learned from: rows of weight 0 cost time."""
+        if self.rollout.weight.all():
+            return self
+        keep = self.rollout.per_member(self.rollout.weight) > 0
+        rows = keep[self.rollout.member]
+        return replace(
+            self,
+            rollout=self.rollout.members(keep),
+            reward=self.reward[rows],
+            advantage=self.advantage[rows],
+        )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from grpo_cli.evaluate import MODES, Mode, Scores
 from grpo_cli.policies import Policy
 from grpo_cli.rewards import distortion
-from grpo_cli.rollout import Rollout, Scored
+from grpo_cli.rollout import LEARN, Rollout, Scored
 from grpo_cli.sinks import Sink
 
 Measured = dict[str, float | np.ndarray]
@@ -140,12 +140,15 @@ def _sampled(scored: Scored) -> Measured:
     """Describe episodes and groups."""
     rollout = scored.rollout
     episodes = rollout.episodes
-    groups = [episodes.ret[rollout.group == group] for group in range(rollout.num_groups)]
+    learns = rollout.role == LEARN
+    worth, number = rollout.per_member(rollout.reward)[learns], rollout.group[learns]
+    groups = [worth[number == group] for group in range(rollout.num_groups)]
     described: Measured = {
         "rollout/ep_rew_mean": float(episodes.ret.mean()),
         "rollout/ep_rew_std": float(episodes.ret.std()),
         "rollout/ep_len_mean": float(episodes.length.mean()),
-        "rollout/truncated_frac": float(rollout.truncated.mean()),
+        "rollout/truncated_frac": float(rollout.truncated[learns].mean()),
+        "group/num_sampled": float(rollout.num_groups),
         "group/reward_std": float(np.mean([group.std() for group in groups])),
         "group/reward_min": float(np.mean([group.min() for group in groups])),
         "group/reward_max": float(np.mean([group.max() for group in groups])),

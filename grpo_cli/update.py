@@ -101,11 +101,13 @@ def update_policy(
         reference: whom the KL penalty is measured against; None where there is none.
 
     Returns:
-        Metrics of `train/*`, averaged over the gradient steps taken.
+        Metrics of `train/*`, averaged over the gradient steps taken; without a row none is.
 
     Raises:
         NonFinite: a loss or a gradient was nan or inf.
     """
+    if not len(scored.advantage):
+        return {"train/epochs": 0.0, "train/gradient_steps": 0.0}
     batch, entropy = _batch(policy, scored, reference)
     means: dict[str, Mean] = {}
     epochs = steps = 0
@@ -230,7 +232,10 @@ class Learner:
         self.gradient_steps = 0
 
     def __call__(self, scored: Scored, update: int, progress: float) -> dict[str, float]:
-        """Learn from a scored rollout; `progress` runs from 0 to 1. Returns `train/*` metrics."""
+        """Learn from a scored rollout; `progress` runs from 0 to 1. Returns `train/*` metrics.
+
+        Members whose rows all have weight 0 are left out here, and nowhere else.
+        """
         lr = self.lr * (1.0 - progress) if self.anneal else self.lr
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -239,7 +244,7 @@ class Learner:
         metrics = update_policy(
             self.policy,
             self.optimizer,
-            scored,
+            scored.learned(),
             self.objective,
             self.schedule,
             seed=self.seed,

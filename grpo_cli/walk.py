@@ -52,7 +52,7 @@ def walk(
         codec: turns flat actions into the environment's.
         policy: who acts.
         seeds: reset seeds, [M].
-        noise: for the actions; None acts greedily.
+        noise: for the actions of the first members; those beyond it act greedily. None: all do.
         slots: how many members live side by side; None: all. Fewer need a backend that `Restarts`.
         rounds: receives what every round of steps leaves behind, when given.
 
@@ -69,10 +69,14 @@ def walk(
     terminated, truncated = np.zeros((2, members), dtype=bool)
     success: dict[int, bool] = {}
     slot_steps = 0
+    mixed = noise is not None and noise.members < members
     while len(slot):
         slot_steps += width
         step = length[member]
-        action, logprob = policy.act(obs, None if noise is None else noise.at(step, member))
+        if noise is not None and mixed:
+            action, logprob = _act_mixed(policy, obs, noise, step, member)
+        else:
+            action, logprob = policy.act(obs, None if noise is None else noise.at(step, member))
         clock.act()
         after, reward, ended, cut, infos = backend.step(slot, codec.decode(action))
         clock.env()
@@ -97,6 +101,19 @@ def walk(
         slot, member, obs = slot[~over], member[~over], obs[~over]
     said = _as_array(success, members)
     return Outcome(ret, length, terminated, truncated, said, slot_steps, clock.env_s, clock.act_s)
+
+
+def _act_mixed(
+    policy: Policy, obs: NDArray, noise: ActionNoise, step: Ints, member: Ints
+) -> tuple[NDArray, NDArray[np.float32]]:
+    """Act with noise where there is some for the member, greedily elsewhere."""
+    greedy = member >= noise.members
+    if greedy.all():
+        return policy.act(obs, None)
+    action, logprob = policy.act(obs, noise.at(step, np.where(greedy, 0, member)))
+    if greedy.any():
+        action[greedy], logprob[greedy] = policy.act(obs[greedy], None)
+    return action, logprob
 
 
 class _Clock:

@@ -10,7 +10,7 @@ from grpo_cli.envs import EnvSource, make_backend, open_env
 from grpo_cli.groups import episodes
 from grpo_cli.policies import Policy, make_policy, mlp
 from grpo_cli.randomness import Purpose, rng
-from grpo_cli.rollout import Batch, Episodes, Rollout, Scored
+from grpo_cli.rollout import LEARN, Batch, Episodes, Rollout, Scored
 
 
 def make_rollout(
@@ -32,6 +32,7 @@ def make_rollout(
         "weight": np.ones(rows),
         "group": np.array(group or [0] * len(rewards)),
         "seed": np.zeros(len(rewards), dtype=np.int64),
+        "role": np.full(len(rewards), LEARN, dtype=np.int8),
         "terminated": np.ones(len(rewards), dtype=bool),
         "truncated": np.zeros(len(rewards), dtype=bool),
         "episodes": Episodes(np.bincount(member, reward), length, None),
@@ -83,5 +84,5 @@ def make_cartpole_policy(
 def make_sampler(source: EnvSource, backend: str = "sync", **changes: Any) -> episodes:
     """Build a sampler of 2 groups of 3 members."""
     settings: dict[str, Any] = {"num_groups": 2, "group_size": 3, "seed": 0, **changes}
-    members = settings["num_groups"] * settings["group_size"]
+    members = settings["num_groups"] * (settings["group_size"] + settings.get("greedy", False))
     return episodes(make_backend(backend, source, members)[0], source.codec, **settings)

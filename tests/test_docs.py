@@ -60,7 +60,8 @@ def written(*words):
     events.Reload()
     # hparams and the config as text have tags of their own, which are no metrics
     assert {tag for tag in events.Tags()["scalars"] if "/" in tag} == names
-    return names | set(events.Tags()["histograms"])
+    names |= set(events.Tags()["histograms"])
+    return {re.sub(r"^rewards/\w+/", "rewards/<name>/", name) for name in names}
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +78,7 @@ def test_a_plain_run_writes_the_metrics_without_a_condition():
 def test_a_run_that_meets_every_condition_writes_all_metrics(place):
     (place / "told.py").write_text(TOLD)
     words = ["env=./told.py:Told", "env.max_steps=5", "kl.coef=0.1"]
+    words += ["reward.functions=[env,length]"]
     assert written(*words) == set(documented())
 
 

@@ -21,7 +21,10 @@ CONF = ROOT / "conf"
 
 FLOORS: dict[int, frozenset[str]] = {
     0: frozenset({"errors", "rollout", "randomness"}),
-    1: frozenset("rewards returns kl entropy distributions statistics advantages losses".split()),
+    1: frozenset(
+        "rewards reward_functions returns kl entropy distributions statistics advantages"
+        " losses".split()
+    ),
     2: frozenset("adam envs policies sinks checkpoint rundir distributed".split()),
     3: frozenset({"groups", "update", "walk", "evaluate", "video"}),
     4: frozenset(
@@ -59,7 +62,11 @@ COMPONENTS: dict[str, tuple[str, frozenset[str]]] = {
     "kl": ("grpo_cli.kl", frozenset({"coef", "reference"})),
     "entropy": ("grpo_cli.entropy", frozenset({"coef"})),
     "policy": ("grpo_cli.policies", frozenset({"bounds", "log_std", "normalise"})),
-    "group": ("grpo_cli.groups", frozenset()),
+    "group": (
+        "grpo_cli.groups",
+        frozenset({"candidates", "selector", "drop_dead", "max_resample"}),
+    ),
+    "reward": ("grpo_cli.reward_functions", frozenset()),
 }
 
 

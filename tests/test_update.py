@@ -167,3 +167,39 @@ def test_numbers_that_are_not_finite_stop_the_update():
     rollout = make_rollout([[1.0]], obs=torch.zeros(1, 4))
     with pytest.raises(NonFinite, match="not finite"):
         learn(policy, make_scored(rollout, np.array([np.inf])))
+
+
+def test_members_of_weight_0_have_exactly_no_part_in_the_update():
+    policy = make_cartpole_policy(cartpole())
+    twin = copy.deepcopy(policy)
+    scored = sampled(policy)
+    masked = scored.rollout.member % 3 == 1
+    scored.rollout.weight[masked] = 0.0
+    scored.advantage[masked] = 1e6
+    keep = np.arange(len(scored.rollout.group)) % 3 != 1
+    without = make_scored(scored.rollout.members(keep), scored.advantage[~masked])
+    measured = learner(policy)(scored, 0, 0.0)
+    assert measured == learner(twin)(without, 0, 0.0)
+    assert torch.equal(weights(policy), weights(twin))
+
+
+def test_weight_0_among_other_rows_gets_exactly_zero_gradient():
+    policy = make_cartpole_policy(cartpole())
+    twin = copy.deepcopy(policy)
+    scored = sampled(policy)
+    scored.rollout.weight[::2] = 0.0
+    wild = make_scored(scored.rollout, np.where(np.arange(len(scored.advantage)) % 2, 1, 1e6))
+    tame = make_scored(scored.rollout, np.where(np.arange(len(scored.advantage)) % 2, 1, -1e6))
+    learn(policy, wild)
+    learn(twin, tame)
+    assert torch.equal(weights(policy), weights(twin))
+
+
+def test_an_update_with_nothing_to_learn_from_takes_no_step():
+    policy = make_cartpole_policy(cartpole())
+    before = weights(policy)
+    scored = sampled(policy)
+    scored.rollout.weight[:] = 0.0
+    measured = learner(policy)(scored, 0, 0.0)
+    assert (measured["train/epochs"], measured["train/n_updates"]) == (0, 0)
+    assert torch.equal(weights(policy), before)

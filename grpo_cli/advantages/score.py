@@ -1,13 +1,21 @@
-"""From rollout to scored rollout: scale the rewards, estimate the advantages."""
+"""From rollout to scored rollout: value it, scale the rewards, estimate the advantages."""
 
+import inspect
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from grpo_cli.advantages.peer import Estimate
 from grpo_cli.errors import ConfigError, NonFinite
+from grpo_cli.reward_functions import ENV_REWARD, Columns, weighted
 from grpo_cli.rewards import by_population, checked
-from grpo_cli.rollout import Floats, Rollout, Scored
+from grpo_cli.rollout import BASELINE, LEARN, Floats, Rollout, Scored
+
+EPS = 1e-8  # beside a standard deviation of sums of advantages, which is of the order of 1
+
+Appraise = Callable[[Rollout], tuple[Floats, Estimate]]
 
 
 def scale_rewards(rollout: Rollout, scaling: Callable[..., Floats], scope: str) -> Floats:
@@ -41,25 +49,63 @@ def score(
     scope: str,
     advantage: Callable[..., Estimate | Floats],
     gamma: float,
+    reward: weighted = ENV_REWARD,
 ) -> Scored:
     """Score a rollout.
+
+    Members to which no reward function applies are no peers of anybody, and get advantage 0.
 
     Args:
         rollout: what was sampled.
         reward_scaling: see `scale_rewards`.
         scope: see `scale_rewards`.
-        advantage: `f(rollout, reward, gamma) -> [N]`, or an `Estimate`.
+        advantage: `f(rollout, reward, gamma) -> [N]`, or an `Estimate`; called once, or once per
+            reward function with `normalise_then_sum`.
         gamma: discount per step.
+        reward: what a step is worth.
 
     Returns:
-        The rollout with its scaled rewards and advantages.
+        The rollout with what it is worth as its reward, the scaled rewards, and advantages.
 
     Raises:
         NonFinite: the advantages hold nan or inf.
         ConfigError: they have another shape than [N].
     """
-    reward = scale_rewards(rollout, reward_scaling, scope)
-    result = advantage(rollout, reward, gamma)
+
+    def appraise(part: Rollout) -> tuple[Floats, Estimate]:
+        scaled = scale_rewards(part, reward_scaling, scope)
+        return scaled, _checked(advantage(part, scaled, gamma), scaled)
+
+    rollout = reward.masked(rollout)
+    said: dict[str, float] = {}
+    if reward.plain:
+        scaled, estimate = appraise(rollout)
+    else:
+        columns = reward(rollout)
+        said = columns.measured(rollout)
+        rollout = replace(rollout, reward=columns.total)
+        if reward.aggregate == "normalise_then_sum":
+            scaled, estimate = _each_then_sum(rollout, columns, appraise)
+        else:
+            scaled, estimate = _among(rollout, columns.heard, appraise)
+    learns_N = rollout.weight > 0
+    learned = np.abs(estimate.advantage) * rollout.weight
+    dead = np.bincount(rollout.group_N, learned, minlength=rollout.num_groups) == 0
+    used = estimate.advantage[learns_N] if learns_N.any() else np.zeros(1)
+    measured = {
+        **estimate.measured,
+        **said,
+        "group/frac_reward_zero_std": float(dead.mean()),
+        "advantage/std": float(used.std()),
+        "advantage/abs_max": float(np.abs(used).max()),
+        "reward_scaling/mean": float(scaled.mean()),
+        "reward_scaling/std": float(scaled.std()),
+    }
+    return Scored(rollout, scaled, estimate.advantage, dead, measured)
+
+
+def _checked(result: Estimate | Floats, reward: Floats) -> Estimate:
+    """Refuse advantages that are not one finite number for each row."""
     estimate = result if isinstance(result, Estimate) else Estimate(np.asarray(result, float))
     if estimate.advantage.shape != reward.shape:
         raise ConfigError(
@@ -68,20 +114,66 @@ def score(
         )
     if not np.isfinite(estimate.advantage).all():
         raise NonFinite("the advantage holds nan or inf", "check reward_scaling and advantage.eps")
-    learned = np.abs(estimate.advantage) * rollout.weight
-    dead = np.bincount(rollout.group_N, learned, minlength=rollout.num_groups) == 0
+    return estimate
+
+
+def _among(
+    rollout: Rollout, heard: NDArray[np.bool_], appraise: Appraise
+) -> tuple[Floats, Estimate]:
+    """Appraise the members of a mask [M] as if there were no others; the others get 0.
+
+    Baseline members are always among them: their group is compared with them.
+    """
+    heard = heard | (rollout.role == BASELINE)
+    if heard.all():
+        return appraise(rollout)
+    scaled, advantage = np.zeros((2, len(rollout.reward)))
+    if not (heard & (rollout.role == LEARN)).any():
+        return scaled, Estimate(advantage)
+    rows = heard[rollout.member]
+    scaled[rows], estimate = appraise(rollout.members(heard))
+    advantage[rows] = estimate.advantage
+    return scaled, replace(estimate, advantage=advantage)
+
+
+def _each_then_sum(
+    rollout: Rollout, columns: Columns, appraise: Appraise
+) -> tuple[Floats, Estimate]:
+    """Appraise each reward function on its own, add up, and standardise over the batch.
+
+    Source: Liu et al. 2026 (GDPO, arXiv:2601.05242), section 3. What is measured is the mean over
+    the functions.
+    """
+    parts = [
+        _among(replace(rollout, reward=value), applies, appraise)
+        for value, applies in zip(columns.value, columns.applies, strict=True)
+    ]
+    scaled = columns.weights @ np.stack([part for part, _ in parts])
+    total = columns.weights @ np.stack([estimate.advantage for _, estimate in parts])
+    names = [name for _, estimate in parts for name in estimate.measured]
     measured = {
-        **estimate.measured,
-        "group/frac_reward_zero_std": float(dead.mean()),
-        "advantage/std": float(estimate.advantage.std()),
-        "advantage/abs_max": float(np.abs(estimate.advantage).max()),
-        "reward_scaling/mean": float(reward.mean()),
-        "reward_scaling/std": float(reward.std()),
+        name: float(np.mean([e.measured[name] for _, e in parts if name in e.measured]))
+        for name in dict.fromkeys(names)
     }
-    return Scored(rollout, reward, estimate.advantage, dead, measured)
+    return scaled, Estimate(_standardised(total, rollout, columns.heard), measured)
+
+
+def _standardised(advantage: Floats, rollout: Rollout, heard: NDArray[np.bool_]) -> Floats:
+    """Z-score over the batch, every member counting the same however long it is, [N].
+
+    In the paper a member has one advantage, so this is its z-score there. Groups without any
+    advantage, and members of which nothing is known, are not counted and keep exactly 0.
+    """
+    alive = np.bincount(rollout.group_N, advantage != 0, minlength=rollout.num_groups) > 0
+    counted = heard & (rollout.role == LEARN) & alive[rollout.group]
+    if not counted.any():
+        return np.zeros_like(advantage)
+    share = counted / np.maximum(rollout.per_member(np.ones_like(advantage)), 1) / counted.sum()
+    share_N = share[rollout.member]
+    centred = advantage - (share_N * advantage).sum()
+    std = np.sqrt((share_N * centred**2).sum())
+    return np.where(counted[rollout.member], centred / (std + EPS), 0.0)
 
 
 def _wants_rollout(scaling: Callable[..., Floats]) -> bool:
-    import inspect
-
     return "rollout" in inspect.signature(scaling).parameters

@@ -15,25 +15,31 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from grpo_cli import advantages, entropy, groups, kl, losses, policies, rewards
+from grpo_cli import advantages, entropy, groups, kl, losses, policies, reward_functions, rewards
 from grpo_cli.adam import Adam
 from grpo_cli.config import files
 from grpo_cli.config.schema import is_own
 from grpo_cli.config.trust import KNOWN_MODULES, load_own, make_importable
-from grpo_cli.envs import EnvSource, make_backend, open_env
+from grpo_cli.envs import Backend, EnvSource, make_backend, open_env
 from grpo_cli.errors import ConfigError, MissingPackage
 from grpo_cli.policies import Policy, make_policy
 from grpo_cli.randomness import Purpose, rng
+from grpo_cli.reward_functions import weighted
 from grpo_cli.sinks.view import View
+from grpo_cli.train import Sampler
 from grpo_cli.update import Learner, Objective, Schedule
 
 Words = dict[str, Any]
 
 # Beside `name` and the parameters of the function it names, a node may hold keys for the builder.
-BUILDER_KEYS = {"name", "scope", "coef", "reference", "bounds", "log_std", "normalise"}
+BUILDER_KEYS = {
+    *("name", "scope", "coef", "reference", "bounds", "log_std", "normalise"),
+    *("candidates", "selector", "drop_dead", "max_resample"),
+}
 
 # What a function of the package is called with, beside the parameters of its node.
 CALLED_WITH = {
+    reward_functions: ("rollout",),
     rewards: ("reward",),
     advantages: ("rollout", "reward", "gamma"),
     losses: ("new", "batch"),
@@ -115,7 +121,7 @@ def check_own(words: Words) -> None:
         if is_own(name):
             raise ConfigError(
                 f"{part} cannot be code of your own yet, got {name}",
-                "env, reward_scaling, advantage, loss, kl, entropy and policy can",
+                "env, reward, reward_scaling, advantage, loss, kl, entropy and policy can",
             )
 
 
@@ -177,17 +183,39 @@ def build_policy(words: Words, source: EnvSource, device: torch.device) -> Polic
     )
 
 
-def build_sampler(words: Words, source: EnvSource, view: View) -> tuple[groups.episodes, str]:
-    """Build the group mode and its backend; returns it with the backend's name."""
-    members = words["num_groups"] * words["group_size"]
-    groups.check_memory(source, members)
-    slots = words["group"].get("slots") or members
+def build_sampler(
+    words: Words, source: EnvSource, view: View, reward: weighted
+) -> tuple[Sampler, Backend]:
+    """Build the group mode and its backend; `reward` tells groups that are worth nothing.
+
+    Raises:
+        ConfigError: the group mode does not allow it, or it would take too much memory.
+    """
+    node, num_groups, group_size = words["group"], words["num_groups"], words["group_size"]
+    played = node.get("candidates") or group_size
+    greedy = words["advantage"].get("baseline") == "greedy"
+    members = num_groups * (played + greedy)
+    max_resample = node.get("max_resample", 0)
+    groups.check_memory(source, members * (1 + max_resample))
+    slots = node.get("slots") or members
     backend, why = make_backend(words["backend"]["name"], source, min(slots, members))
     view.notice(f"backend {backend.name}: {why}")
-    mode = component(groups, words["group"])
-    return mode(
-        backend, source.codec, words["num_groups"], words["group_size"], words["seed"]
-    ), backend.name
+    mode = component(groups, node)(
+        backend, source.codec, num_groups, played, words["seed"], *([True] if greedy else [])
+    )
+    if played == group_size and not node.get("drop_dead"):
+        return mode, backend
+    chosen = groups.Selection(
+        mode,
+        reward,
+        num_groups=num_groups,
+        group_size=group_size,
+        seed=words["seed"],
+        selector=node["selector"],
+        drop_dead=node["drop_dead"],
+        max_resample=max_resample,
+    )
+    return chosen, backend
 
 
 def build_learner(words: Words, policy: Policy) -> Learner:
@@ -232,15 +260,22 @@ def _coef(words: Words, part: str) -> float:
     return float(words[part]["coef"])
 
 
-def build_score(words: Words) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def build_score(words: Words, reward: weighted) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Build `f(rollout) -> Scored`; returns it with the reward scaling, which may have a state."""
     scaling = component(rewards, words["reward_scaling"])
+    if reward.aggregate == "normalise_then_sum" and hasattr(scaling, "state"):
+        raise ConfigError(
+            f"reward_scaling={words['reward_scaling']['name']} follows one stream of rewards, and "
+            "reward.aggregate=normalise_then_sum scales each function on its own",
+            "set reward_scaling=none, or reward.aggregate=sum_then_normalise",
+        )
     score = partial(
         advantages.score,
         reward_scaling=scaling,
         scope=words["reward_scaling"].get("scope", "batch"),
         advantage=component(advantages, words["advantage"]),
         gamma=words["gamma"],
+        reward=reward,
     )
     return score, scaling
 

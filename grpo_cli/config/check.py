@@ -25,6 +25,7 @@ from grpo_cli.config.schema import (
     is_own,
 )
 from grpo_cli.config.suggest import unknown_key
+from grpo_cli.config.together import check_together
 from grpo_cli.config.values import Expected, typed
 from grpo_cli.errors import ConfigError
 
@@ -60,6 +61,7 @@ def check(cfg: DictConfig, choices: Tree, dirs: Dirs = ()) -> None:
             _check_component(group, tree.get(group), choices.get(group), layers, valid)
     for name, node in (tree.get("sinks") or {}).items():
         _check_sink(str(name), node, layers.get(("sinks", str(name))), valid)
+    check_together(tree)
 
 
 def _refuse_shadowed(choices: Tree, dirs: Dirs) -> None:

@@ -9,8 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 from grpo_cli import checkpoint, rundir, video
 from grpo_cli.checkpoint import Checkpoint, optimizer_tensors
 from grpo_cli.config import build
+from grpo_cli.config.build_reward import build_reward
 from grpo_cli.config.saved import mark, open_config
-from grpo_cli.config.schema import EvalConf
+from grpo_cli.config.schema import EvalConf, is_own
 from grpo_cli.envs import EnvSource
 from grpo_cli.errors import CheckpointError, ConfigError
 from grpo_cli.evaluate import MODES, Evaluator, Mode
@@ -23,7 +24,9 @@ from grpo_cli.sinks.view import Facts, View
 from grpo_cli.train import Parts, Progress, train
 from grpo_cli.update import Learner
 
-PARTS_WITH_CODE = ("group", "reward_scaling", "advantage", "loss", "kl", "entropy", "policy")
+PARTS_WITH_CODE = (
+    "group", "reward", "reward_scaling", "advantage", "loss", "kl", "entropy", "policy"
+)  # fmt: skip
 
 
 def train_job(cfg: DictConfig, *, overrides: list[str], view: View) -> dict[str, Any]:
@@ -47,19 +50,20 @@ def train_job(cfg: DictConfig, *, overrides: list[str], view: View) -> dict[str,
     _name_absolutely(cfg)
     words = build.plain(cfg)
     build.check_own(words)
+    reward = build_reward(words)
     device = build.build_device(words["device"])
     source = build.build_env(words)
     policy = build.build_policy(words, source, device)
-    sampler, backend = build.build_sampler(words, source, view)
+    sampler, backend = build.build_sampler(words, source, view, reward)
     learner = build.build_learner(words, policy)
-    score, scaling = build.build_score(words)
+    score, scaling = build.build_score(words, reward)
     stop_at = build.stopping_return(words, source)
     state = getattr(scaling, "state", None)
     judge = Evaluator(source, words["seed"], Use.CHECK)
     episodes = words["eval"]["episodes"], words["eval"]["confirm_episodes"]
 
     run = _make_run(cfg, words, source, overrides)
-    sinks = _sinks(cfg, words, run, source, view, backend, stop_at)
+    sinks = _sinks(cfg, words, run, source, view, backend.name, stop_at)
 
     def save(steps: int, update: int, best: bool) -> Path:
         facts = {
@@ -95,7 +99,7 @@ def train_job(cfg: DictConfig, *, overrides: list[str], view: View) -> dict[str,
         for sink in sinks:
             sink.close()
         judge.close()
-        sampler.backend.close()
+        backend.close()
         run.discard_if_empty()
     trained = time.perf_counter() - at.started
     summary = _summary(words, source, run, at, trained, stop_at, policy)
@@ -163,6 +167,8 @@ def _name_absolutely(cfg: DictConfig) -> None:
     cfg.env.id = build.absolute(cfg.env.id)
     for part in PARTS_WITH_CODE:
         cfg[part].name = build.absolute(cfg[part].name)
+    if "functions" in cfg.reward and not is_own(cfg.reward.name):
+        cfg.reward.functions = [build.absolute(name) for name in cfg.reward.functions]
 
 
 def _make_run(

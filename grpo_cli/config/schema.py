@@ -90,6 +90,7 @@ class TrainConf:
     save_every: int = _key(50_000, "distance between checkpoints", "env steps", low=1)
     log_every: int = _key(1, "distance between TensorBoard points", "updates", low=1)
     group: dict[str, Any] = _node()
+    reward: dict[str, Any] = _node()
     reward_scaling: dict[str, Any] = _node()
     advantage: dict[str, Any] = _node()
     loss: dict[str, Any] = _node()
@@ -136,6 +137,7 @@ def is_own(name: str) -> bool:
 
 COMPONENTS = (
     "group",
+    "reward",
     "reward_scaling",
     "advantage",
     "loss",
@@ -156,14 +158,27 @@ GROUPS = ("env", *COMPONENTS, "preset")
 NAMED = tuple(group for group in COMPONENTS if group not in ("eval", "checkpoint"))
 """Components whose `name` says which code runs; a person's own code may take the place."""
 
+LISTS_OF_CODE = ("reward.functions",)
+"""Keys that list components by name; a person's own code may be among them."""
+
 ALIASES = {"samples_per_time_step": "group_size", "reward_scaling_fn": "reward_scaling"}
 """Other names accepted on the command line."""
 
 _POSITIVE = Rule(above=0)
 _POSITIVE_OR_NULL = Rule(kind=float, above=0, optional=True)
 _COUNT = Rule(low=1)
+_COUNT_OR_NULL = Rule(kind=int, low=1, optional=True)
 
 COMPONENT_RULES: dict[str, Rule] = {
+    "group.slots": _COUNT_OR_NULL,
+    "group.candidates": Rule(kind=int, low=2, optional=True),
+    "group.selector": Rule(choices=("spread", "uniform", "first")),
+    "group.max_resample": Rule(low=0),
+    "reward.weights": Rule(kind=float),
+    "reward.aggregate": Rule(choices=("sum_then_normalise", "normalise_then_sum")),
+    "reward.overlong_limit": _COUNT_OR_NULL,
+    "reward.overlong_buffer": _COUNT_OR_NULL,
+    "reward.overlong_factor": Rule(low=0),
     "reward_scaling.scope": Rule(choices=("batch", "group")),
     "reward_scaling.eps": _POSITIVE,
     "reward_scaling.gamma": Rule(low=0, high=1),

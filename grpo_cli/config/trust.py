@@ -21,7 +21,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from grpo_cli.config.env_ids import SHIMS
-from grpo_cli.config.schema import NAMED, is_own
+from grpo_cli.config.schema import LISTS_OF_CODE, NAMED, is_own
 from grpo_cli.config.suggest import did_you_mean, listed
 from grpo_cli.errors import ConfigError
 
@@ -112,11 +112,19 @@ def own_code(cfg: DictConfig) -> list[str]:
     nodes = [tree.get(group) for group in NAMED if group != "sinks"]
     nodes += list((tree.get("sinks") or {}).values())
     named = [str(node.get("name", "")) for node in nodes if isinstance(node, dict)]
+    named += [name for key in LISTS_OF_CODE for name in _listed(tree, key)]
     found = [name for name in named if is_own(name)]
     env_id = str((tree.get("env") or {}).get("id", ""))
     if ":" in env_id or _is_dotted(env_id) or env_id in SHIMS:
         found.insert(0, env_id)
     return list(dict.fromkeys(name for name in found if not _is_known(name)))
+
+
+def _listed(tree: Any, key: str) -> list[str]:
+    """Return the texts under a dotted key of a tree that may hold anything."""
+    for part in key.split("."):
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return [str(name) for name in tree] if isinstance(tree, list) else []
 
 
 def _is_dotted(env_id: str) -> bool:

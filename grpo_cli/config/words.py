@@ -15,7 +15,15 @@ from hydra.core.override_parser.types import QuotedString
 
 from grpo_cli.config import env_ids
 from grpo_cli.config.files import find
-from grpo_cli.config.schema import ALIASES, GROUPS, NAMED, TrainConf, everyday, is_own
+from grpo_cli.config.schema import (
+    ALIASES,
+    GROUPS,
+    LISTS_OF_CODE,
+    NAMED,
+    TrainConf,
+    everyday,
+    is_own,
+)
 from grpo_cli.errors import ConfigError
 
 Dirs = tuple[Path, ...]
@@ -93,12 +101,15 @@ def _has_no_file(group: str, choice: str) -> bool:
 
 
 def choices_in(word: str) -> Iterator[tuple[str, str]]:
-    """Yield `(group, choice)` for each choice that `word` makes, sweeps and lists included."""
+    """Yield `(group, choice)` for each choice that `word` makes, sweeps and lists included.
+
+    A key that lists components, such as `reward.functions`, counts as a group.
+    """
     parts = _WORD.fullmatch(word)
     if parts is None or not parts["rest"].startswith("="):
         return
     group = ALIASES.get(parts["key"], parts["key"])
-    if group not in GROUPS:
+    if group not in (*GROUPS, *LISTS_OF_CODE):
         return
     override = OverridesParser.create().parse_override(word)
     value: Any = override.value()

@@ -2,5 +2,6 @@
 
 from grpo_cli.groups.episodes import episodes
 from grpo_cli.groups.memory import check_memory
+from grpo_cli.groups.selection import SELECTORS, Selection
 
-__all__ = ["check_memory", "episodes"]
+__all__ = ["SELECTORS", "Selection", "check_memory", "episodes"]

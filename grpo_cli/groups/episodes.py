@@ -13,7 +13,7 @@ from grpo_cli.envs import Backend, Codec, Restarts
 from grpo_cli.errors import ConfigError, NonFinite
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
-from grpo_cli.rollout import Episodes, Floats, Ints, Rollout
+from grpo_cli.rollout import BASELINE, LEARN, Episodes, Floats, Ints, Rollout
 from grpo_cli.walk import Outcome, Round, walk
 
 __all__ = ["episodes"]
@@ -28,13 +28,16 @@ class episodes:  # noqa: N801 - a group mode is called by its config name
         num_groups: groups per update.
         group_size: members per group, G.
         seed: the run's seed.
+        greedy: one more member per group acts greedily from the same start, to compare with
+            (ReMax, Li et al. 2023, arXiv:2310.10505); nothing is learned from it.
         same_start: members of a group are reset with one seed; otherwise each with its own.
         slots: members that live side by side; a free slot starts the next one. None: all.
         shared_noise: members of a group get the same action noise; only with starts of their own,
             else they would all do the same.
 
     Raises:
-        ConfigError: members would be identical, or the backend cannot refill slots.
+        ConfigError: members would be identical, a greedy member would not start where its group
+            does, or the backend cannot refill slots.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class episodes:  # noqa: N801 - a group mode is called by its config name
         num_groups: int,
         group_size: int,
         seed: int,
+        greedy: bool = False,
         *,
         same_start: bool = True,
         shared_noise: bool = False,
@@ -53,6 +57,11 @@ class episodes:  # noqa: N801 - a group mode is called by its config name
             raise ConfigError(
                 "members with one start and one stream of noise all do the same",
                 "set group.shared_noise=false, or group.same_start=false",
+            )
+        if greedy and not same_start:
+            raise ConfigError(
+                "a greedy member starts where its group starts, and group.same_start=false",
+                "set group.same_start=true, or another advantage.baseline than greedy",
             )
         if slots is not None and not isinstance(backend, Restarts):
             raise ConfigError(
@@ -64,22 +73,27 @@ class episodes:  # noqa: N801 - a group mode is called by its config name
         self.num_groups = num_groups
         self.group_size = group_size
         self.seed = seed
+        self.greedy = greedy
         self.same_start = same_start
         self.shared_noise = shared_noise
         self.slots = slots
 
-    def sample(self, policy: Policy, update: int) -> Rollout:
+    def sample(self, policy: Policy, update: int, groups: range | None = None) -> Rollout:
         """Play one episode with every member.
 
         Args:
             policy: who acts.
             update: number of the policy update, part of every random number's address.
+            groups: the groups to sample, the other part; None: the first `num_groups`.
+
+        Returns:
+            The learning members group by group, then the greedy ones, if any, of weight 0.
 
         Raises:
             EnvError: the environment raised.
             NonFinite: it returned a reward or an observation that is nan or inf.
         """
-        groups = range(self.num_groups)
+        groups = range(self.num_groups) if groups is None else groups
         seeds = np.concatenate([self._seeds(update, group) for group in groups])
         noise = ActionNoise(
             [rng(self.seed, Purpose.ACTION, update, group) for group in groups],
@@ -87,12 +101,17 @@ class episodes:  # noqa: N801 - a group mode is called by its config name
             policy.family.noise_width,
             self.shared_noise,
         )
-        group = np.repeat(np.arange(self.num_groups), self.group_size)
+        group = np.repeat(groups, self.group_size)
+        role = np.full(len(group), LEARN, dtype=np.int8)
+        if self.greedy:
+            seeds = np.append(seeds, seeds[:: self.group_size])
+            group = np.append(group, groups)
+            role = np.append(role, np.full(len(groups), BASELINE, dtype=np.int8))
         rounds: list[Round] = []
         outcome = walk(
             self.backend, self.codec, policy, seeds, noise, slots=self.slots, rounds=rounds
         )
-        return _pack(rounds, seeds, group, outcome)
+        return _pack(rounds, seeds, group, role, outcome)
 
     def _seeds(self, update: int, group: int) -> Ints:
         generator = rng(self.seed, Purpose.START, update, group)
@@ -101,7 +120,9 @@ class episodes:  # noqa: N801 - a group mode is called by its config name
         return reset_seeds(generator, self.group_size, Use.TRAIN)
 
 
-def _pack(rounds: Sequence[Round], seeds: Ints, group: Ints, outcome: Outcome) -> Rollout:
+def _pack(
+    rounds: Sequence[Round], seeds: Ints, group: Ints, role: NDArray[np.int8], outcome: Outcome
+) -> Rollout:
     """Turn rounds of steps into rows ordered by member, then time."""
     member, step, obs, action, logprob, reward = (
         np.concatenate(column) for column in zip(*rounds, strict=True)
@@ -116,16 +137,25 @@ def _pack(rounds: Sequence[Round], seeds: Ints, group: Ints, outcome: Outcome) -
         reward=reward,
         member=member[order],
         step=step[order],
-        weight=np.ones(len(member)),
+        weight=(role == LEARN)[member[order]].astype(np.float64),
         group=group,
         seed=seeds,
+        role=role,
         terminated=outcome.terminated,
         truncated=outcome.truncated,
-        episodes=Episodes(outcome.ret, outcome.length, outcome.success),
+        episodes=_episodes(outcome, role == LEARN),
         sim_steps=len(member),
         slot_steps=outcome.slot_steps,
         env_s=outcome.env_s,
         act_s=outcome.act_s,
+    )
+
+
+def _episodes(outcome: Outcome, chosen: NDArray[np.bool_]) -> Episodes:
+    """Describe the episodes of the chosen members."""
+    said = outcome.success
+    return Episodes(
+        outcome.ret[chosen], outcome.length[chosen], None if said is None else said[chosen]
     )
 
 

@@ -81,6 +81,8 @@ def test_no_place_for_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (["env=my_pkg:Valve-v0", "loss=my.fn"], ["my_pkg:Valve-v0", "my.fn"]),
         (["env=my_pkg.Valve"], ["my_pkg.Valve"]),
         (["env=CartPole-v1", "sinks=[my.Sink]"], ["my.Sink"]),
+        (["env=CartPole-v1", "reward.functions=[env,./r.py:fuel,my.fn]"], ["./r.py:fuel", "my.fn"]),
+        (["env=CartPole-v1", "reward=my.fn"], ["my.fn"]),
         (["env=ale_py:ALE/Pong-v5"], []),
         (["env=gymnasium:CartPole-v1"], []),
     ],

@@ -1,0 +1,30 @@
+"""From the node `reward` of a config to what an attempt is worth."""
+
+from grpo_cli import reward_functions
+from grpo_cli.config.build import Words, component
+from grpo_cli.config.schema import is_own
+from grpo_cli.errors import ConfigError
+from grpo_cli.reward_functions import weighted
+
+
+def build_reward(words: Words) -> weighted:
+    """Build what an attempt is worth, its functions loaded and checked.
+
+    Raises:
+        ConfigError: a function that does not exist or takes no rollout, or two of one name.
+    """
+    node = words["reward"]
+    own = is_own(node["name"])
+    names = [node["name"]] if own else node["functions"]
+    labels = [name.rpartition(":")[2].rpartition(".")[2] for name in names]
+    twice = [label for label in labels if labels.count(label) > 1]
+    if twice:
+        raise ConfigError(
+            f"reward.functions has two called {twice[0]}", "give each a name of its own"
+        )
+    parts = [node] if own else [{"name": name} for name in names]
+    functions = [component(reward_functions, part) for part in parts]
+    named = dict(zip(labels, functions, strict=True))
+    if own:
+        return weighted(functions=named)
+    return component(reward_functions, {**node, "functions": named})  # type: ignore[return-value]

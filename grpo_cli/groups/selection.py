@@ -1,0 +1,132 @@
+"""Leave out what there is little to learn from: members of a group, and groups without spread."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grpo_cli.policies import Policy
+from grpo_cli.randomness import Purpose, rng
+from grpo_cli.reward_functions import Columns
+from grpo_cli.rollout import LEARN, Floats, Ints, Rollout, join
+
+
+class GroupMode(Protocol):
+    """A group mode that can sample any of an update's groups, however many there are."""
+
+    def sample(self, policy: Policy, update: int, groups: range | None = None) -> Rollout:
+        """Sample groups of these global numbers."""
+        ...
+
+
+Selector = Callable[[Floats, Ints, int, np.random.Generator], NDArray[np.intp]]
+
+
+def first(
+    worth: Floats, length: Ints, size: int, generator: np.random.Generator
+) -> NDArray[np.intp]:
+    """Keep those whose episodes ended first, as if the rest had not been waited for.
+
+    Biased towards short episodes: where living on is good, towards the bad ones.
+    """
+    return np.argsort(length, kind="stable")[:size]
+
+
+def uniform(
+    worth: Floats, length: Ints, size: int, generator: np.random.Generator
+) -> NDArray[np.intp]:
+    """Keep some at random: no bias, the control at equal steps."""
+    return generator.permutation(len(worth))[:size]
+
+
+def spread(
+    worth: Floats, length: Ints, size: int, generator: np.random.Generator
+) -> NDArray[np.intp]:
+    """Keep the best, the worst and evenly spaced ranks between them.
+
+    Biased: the extremes are always among those kept, so the spread of a group is larger than the
+    policy's, and its mean lies nearer to the middle of the range.
+    """
+    place = np.linspace(0, len(worth) - 1, size).round().astype(np.intp)
+    return np.argsort(worth, kind="stable")[place]
+
+
+SELECTORS: dict[str, Selector] = {"first": first, "uniform": uniform, "spread": spread}
+
+
+class Selection:
+    """A group mode whose groups are looked through after sampling. Every step played counts.
+
+    Sources: Yu et al. 2025 (DAPO, arXiv:2503.14476), 3.2, dynamic sampling; Xu et al. 2025
+    (arXiv:2504.13818) for sampling more members than are learned from.
+
+    Args:
+        mode: samples the groups.
+        worth: what reward functions say about a rollout; asked again when it is scored.
+        num_groups: groups per update.
+        group_size: members kept of a group.
+        seed: the run's seed.
+        selector: which members are kept, one of `SELECTORS`.
+        drop_dead: learn nothing from groups whose members are all worth the same, under every
+            reward function; their rows get weight 0.
+        max_resample: rounds at most in which dead groups are replaced by freshly sampled ones,
+            whose numbers follow on those of the groups before them.
+    """
+
+    def __init__(
+        self,
+        mode: GroupMode,
+        worth: Callable[[Rollout], Columns],
+        *,
+        num_groups: int,
+        group_size: int,
+        seed: int,
+        selector: str,
+        drop_dead: bool,
+        max_resample: int,
+    ) -> None:
+        self.mode = mode
+        self.worth = worth
+        self.num_groups = num_groups
+        self.group_size = group_size
+        self.seed = seed
+        self.selector = SELECTORS[selector]
+        self.drop_dead = drop_dead
+        self.max_resample = max_resample
+
+    def sample(self, policy: Policy, update: int) -> Rollout:
+        """Sample groups, choose members, and replace groups that are dead.
+
+        Dead groups stay in the rollout with weight 0, so that their share is seen.
+        """
+        rounds: list[Rollout] = []
+        start, missing = 0, self.num_groups
+        while missing and len(rounds) <= self.max_resample:
+            groups = range(start, start + missing)
+            rollout = self._select(self.mode.sample(policy, update, groups), update, groups)
+            missing, start = 0, groups.stop
+            if self.drop_dead:
+                live = self.worth(rollout).spread(rollout)
+                missing = int((~live[groups.start :]).sum())
+                rollout = replace(rollout, weight=rollout.weight * live[rollout.group_N])
+            rounds.append(rollout)
+        return rounds[0] if len(rounds) == 1 else join(rounds)
+
+    def _select(self, rollout: Rollout, update: int, groups: range) -> Rollout:
+        """Keep `group_size` learning members of each group, and all others."""
+        learns = rollout.role == LEARN
+        if learns.sum() == len(groups) * self.group_size:
+            return rollout
+        worth = rollout.per_member(self.worth(rollout).total)
+        length = np.bincount(rollout.member)
+        keep = ~learns
+        for group in groups:
+            candidates = np.flatnonzero(learns & (rollout.group == group))
+            generator = rng(self.seed, Purpose.SELECT, update, group)
+            chosen = self.selector(
+                worth[candidates], length[candidates], self.group_size, generator
+            )
+            keep[candidates[chosen]] = True
+        return rollout.members(keep)
