@@ -63,6 +63,10 @@ class Rollout:
     slot_steps: int  # what it would have computed had no slot been idle
     env_s: float  # seconds inside the environment
     act_s: float  # seconds inside the policy
+    replay_steps: int = 0  # transitions computed again to come back to a state
+    # Members that began in a state which a walk had visited: number of the walk, and its step.
+    parent: Ints | None = None  # [M]
+    parent_step: Ints | None = None  # [M]
 
     @cached_property
     def group_N(self) -> Ints:

@@ -147,7 +147,6 @@ def _sampled(scored: Scored) -> Measured:
         "rollout/ep_rew_mean": float(episodes.ret.mean()),
         "rollout/ep_rew_std": float(episodes.ret.std()),
         "rollout/ep_len_mean": float(episodes.length.mean()),
-        "rollout/truncated_frac": float(rollout.truncated[learns].mean()),
         "group/num_sampled": float(rollout.num_groups),
         "group/reward_std": float(np.mean([group.std() for group in groups])),
         "group/reward_min": float(np.mean([group.min() for group in groups])),
@@ -156,6 +155,8 @@ def _sampled(scored: Scored) -> Measured:
         "hist/advantage": scored.advantage,
         "hist/return": episodes.ret,
     }
+    if rollout.parent is None:  # a look-ahead that is cut off is not an episode
+        described["rollout/truncated_frac"] = float(rollout.truncated[learns].mean())
     if episodes.success is not None:
         described["rollout/success_rate"] = float(episodes.success.mean())
     return described
@@ -194,5 +195,6 @@ class _Clock:
             "time/other_s": other,
             "time/fps": at.steps / (now - at.started),
             "time/total_timesteps": float(at.steps),
+            "time/replay_steps": float(rollout.replay_steps),
             "time/iterations": float(at.update),
         }

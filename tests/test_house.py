@@ -22,7 +22,7 @@ CONF = ROOT / "conf"
 FLOORS: dict[int, frozenset[str]] = {
     0: frozenset({"errors", "rollout", "randomness"}),
     1: frozenset(
-        "rewards reward_functions returns kl entropy distributions statistics advantages"
+        "rewards reward_functions transitions returns kl entropy distributions statistics advantages"
         " losses".split()
     ),
     2: frozenset("adam envs policies sinks checkpoint rundir distributed".split()),

@@ -2,9 +2,10 @@
 
 from grpo_cli import reward_functions
 from grpo_cli.config.build import Words, component
+from grpo_cli.config.build_lookahead import transition_reward
 from grpo_cli.config.schema import is_own
 from grpo_cli.errors import ConfigError
-from grpo_cli.reward_functions import weighted
+from grpo_cli.reward_functions import ENV_REWARD, weighted
 
 
 def build_reward(words: Words) -> weighted:
@@ -14,6 +15,8 @@ def build_reward(words: Words) -> weighted:
         ConfigError: a function that does not exist or takes no rollout, or two of one name.
     """
     node = words["reward"]
+    if transition_reward(words) is not None:
+        return ENV_REWARD  # the group mode asks it while it simulates
     own = is_own(node["name"])
     names = [node["name"]] if own else node["functions"]
     labels = [name.rpartition(":")[2].rpartition(".")[2] for name in names]

@@ -1,8 +1,19 @@
 """Environments: opening an id, its spaces, and backends that step many members of it."""
 
 from grpo_cli.envs.backends import Backend, Restarts, make_backend
+from grpo_cli.envs.simulators import Simulator, make_simulator
 from grpo_cli.envs.source import EnvSource, open_env
 from grpo_cli.envs.spaces import Codec
 from grpo_cli.envs.sync import Sync
 
-__all__ = ["Backend", "Codec", "EnvSource", "Restarts", "Sync", "make_backend", "open_env"]
+__all__ = [
+    "Backend",
+    "Codec",
+    "EnvSource",
+    "Restarts",
+    "Simulator",
+    "Sync",
+    "make_backend",
+    "make_simulator",
+    "open_env",
+]

@@ -69,7 +69,7 @@ def make_backend(name: str, source: EnvSource, num_members: int) -> tuple[Backen
     else:
         why = "asked for"
     if name == "native":
-        if not _is_native(source):
+        if not is_native(source):
             raise ConfigError(
                 f"{source.id} has no native vector version", "use backend=sync, or backend=auto"
             )
@@ -89,7 +89,7 @@ def parity() -> dict[str, dict[str, Any]]:
 
 def _fastest(source: EnvSource) -> tuple[str, str]:
     """Choose a backend; returns its name and why."""
-    if _is_native(source):
+    if is_native(source):
         return "native", "Gymnasium has a vector version of this id"
     entry = parity().get(source.id)
     if entry is None or source.kwargs:
@@ -101,7 +101,8 @@ def _fastest(source: EnvSource) -> tuple[str, str]:
     return "envpool", "EnvPool's version of this id agrees with Gymnasium's"
 
 
-def _is_native(source: EnvSource) -> bool:
+def is_native(source: EnvSource) -> bool:
+    """Say whether the environment is an unchanged CartPole, which `native` steps."""
     if not source.id.startswith("CartPole"):
         return False
     plain = source.make()
