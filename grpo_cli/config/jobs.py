@@ -220,6 +220,7 @@ def _sinks(
         num_groups=words["num_groups"],
         backend=backend,
         epochs=words["epochs"],
+        horizon=words["group"].get("horizon"),
     )
     return [*sinks, view.training(facts)]
 

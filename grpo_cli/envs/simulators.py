@@ -19,6 +19,7 @@ PROOFS = 3  # pairs of episodes, in the same two environments: what an episode l
 BOTH = np.arange(2)
 SLOTS = 64  # environments side by side: the policy is asked in batches, memory stays small
 
+
 class Simulator(Backend, Protocol):
     """A backend whose members can be saved and restored."""
 
@@ -88,9 +89,7 @@ def prove(simulator: Simulator, source: EnvSource) -> None:
     space = source.action_space
     space.seed(0)
     for proof in range(PROOFS):
-        actions = [
-            np.array([space.sample(), space.sample()]) for _ in range(BEFORE + AFTER)
-        ]
+        actions = [np.array([space.sample(), space.sample()]) for _ in range(BEFORE + AFTER)]
         simulator.reset(np.array([proof, PROOFS + proof]))
         told, saved = _play(simulator, actions)
         start = min(BEFORE, len(saved) - 1)

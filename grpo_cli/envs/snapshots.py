@@ -8,6 +8,7 @@ that depend on nothing but the seed. Nothing here says which: `simulators.prove`
 import copy
 from collections import deque
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -231,8 +232,7 @@ def _set(layer: gym.Env, values: dict[str, Any]) -> None:
 
 def _copy_mujoco(into: Any, data: Any) -> Any:  # noqa: ANN401 - MuJoCo is not always installed
     """Copy a whole simulation state: `qpos` and `qvel` alone drift, for lack of the warm start."""
-    import mujoco
-
+    mujoco = import_module("mujoco")
     into = mujoco.MjData(data.model) if into is None else into
     mujoco.mj_copyData(into, data.model, data)
     return into

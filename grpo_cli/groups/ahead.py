@@ -9,7 +9,7 @@ from grpo_cli.envs import Codec, Simulator
 from grpo_cli.groups.visits import Visits
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise
-from grpo_cli.rollout import Floats, Ints, bincount
+from grpo_cli.rollout import Floats, Ints
 from grpo_cli.transitions import TransitionReward
 from grpo_cli.walk import Outcome, Round, walk
 
@@ -161,13 +161,13 @@ def look_ahead(
     rounds: list[Round] = []
     backend = Ahead(simulator, states, obs, first=first, horizon=horizon, reward=reward)
     members = np.arange(len(states))
-    outcome = walk(
-        backend, codec, policy, members, noise, slots=simulator.slots, rounds=rounds
-    )
+    outcome = walk(backend, codec, policy, members, noise, slots=simulator.slots, rounds=rounds)
     return rounds, outcome
 
 
 def discounted(rounds: list[Round], gamma: float, members: int) -> Floats:
     """Sum each member's discounted rewards, [M]."""
-    member, step, reward = (np.concatenate([r[i] for r in rounds]) for i in (0, 1, 5))
-    return bincount(member, gamma**step * reward, members)
+    value = np.zeros(members)
+    for member, step, _, _, _, reward in rounds:  # in a round each member steps once
+        value[member] += gamma**step * reward
+    return value

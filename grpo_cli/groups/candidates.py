@@ -116,7 +116,7 @@ class candidates:  # noqa: N801 - a group mode is called by its config name
         self.weighting = weighting
         self.state_frac = state_frac
         self.walks = walks
-        self._warned = False
+        self._sampled = False
 
     def sample(self, policy: Policy, update: int) -> Rollout:
         """Walk, and try actions at states on the way.
@@ -134,7 +134,9 @@ class candidates:  # noqa: N801 - a group mode is called by its config name
         tried: list[Tried] = []
 
         def best(trail: Trail) -> _Best:
-            return _Best(trail, self.backend, lambda *at: self._try(policy, update, cost, *at), tried)
+            return _Best(
+                trail, self.backend, lambda *at: self._try(policy, update, cost, *at), tried
+            )
 
         visits = visit(
             self.backend,
@@ -169,7 +171,9 @@ class candidates:  # noqa: N801 - a group mode is called by its config name
     ) -> Tried:
         """Try K actions at each of V states; `own`, where drawn, is the first of them."""
         size, family = self.group_size, policy.family
-        generators = [rng(self.seed, Purpose.LOOKAHEAD, update, number) for number in address.tolist()]
+        generators = [
+            rng(self.seed, Purpose.LOOKAHEAD, update, number) for number in address.tolist()
+        ]
         noise = AheadNoise(generators, size, family.noise_width, self.shared_noise)
         params = np.repeat(policy.params(obs), size, axis=0)
         if self.actions == "all":
@@ -196,11 +200,11 @@ class candidates:  # noqa: N801 - a group mode is called by its config name
         return Tried(action, logprob, value, outcome.terminated)
 
     def _warn_if_equal(self, value: Floats) -> None:
-        """Say it once when nothing can be learned: a tiled reward, or too short a look-ahead."""
+        """Say at first when nothing can be learned: a tiled reward, or too short a look-ahead."""
+        first, self._sampled = not self._sampled, True
         by_state = value.reshape(-1, self.group_size)
-        if self._warned or (by_state != by_state[:, :1]).any():
+        if not first or (by_state != by_state[:, :1]).any():
             return
-        self._warned = True
         log.warning(
             "every action is worth the same at each of %d states: the reward does not depend on "
             "the action within group.horizon=%s; raise it, or reward what changes sooner",
@@ -271,4 +275,6 @@ class _Best:
 
 
 def _joined(parts: list[Tried]) -> Tried:
-    return Tried(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Tried)})
+    return Tried(
+        **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Tried)}
+    )

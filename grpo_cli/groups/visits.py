@@ -83,7 +83,9 @@ class Draw:
         self.size = size
         self.successors = successors
         self.states: dict[int, Any] = {}  # by address; some that were drawn only for a while
-        self._drawn: list[tuple[float, int]] = []  # a heap of (-key, address), the largest key on top
+        self._drawn: list[
+            tuple[float, int]
+        ] = []  # a heap of (-key, address), the largest key on top
 
     def wants(self, keys: list[float], address: list[int]) -> NDArray[np.bool_]:
         """Say which of the offered states must be saved, [B]."""
@@ -193,7 +195,12 @@ def visit(
         rounds: list[Round] = []
         who: Any = policy if actor is None else actor(trail)
         outcome = walk(
-            trail, codec, who, seeds, ActionNoise(noise, 1, policy.family.noise_width), rounds=rounds
+            trail,
+            codec,
+            who,
+            seeds,
+            ActionNoise(noise, 1, policy.family.noise_width),
+            rounds=rounds,
         )
         parts.append((rounds, outcome, seeds))
         visited += int(outcome.length.sum())
