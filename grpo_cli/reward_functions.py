@@ -65,7 +65,7 @@ class Columns:
     @property
     def heard(self) -> NDArray[np.bool_]:
         """Members of which a function with weight says something, [M]."""
-        return np.any(self.applies[self.weights != 0], axis=0, keepdims=True)[0]
+        return np.logical_or.reduce(self.applies[self.weights != 0], axis=0)
 
     def returns(self, rollout: Rollout) -> Floats:
         """Sum each column over each member, [K, M]."""

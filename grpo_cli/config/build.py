@@ -211,8 +211,8 @@ def build_sampler(
         num_groups=num_groups,
         group_size=group_size,
         seed=words["seed"],
-        selector=node["selector"],
-        drop_dead=node["drop_dead"],
+        selector=node.get("selector", "spread"),
+        drop_dead=node.get("drop_dead", False),
         max_resample=max_resample,
     )
     return chosen, backend

@@ -3,7 +3,6 @@
 from grpo_cli import reward_functions
 from grpo_cli.config.build import Words, component
 from grpo_cli.config.build_lookahead import transition_reward
-from grpo_cli.config.schema import is_own
 from grpo_cli.errors import ConfigError
 from grpo_cli.reward_functions import ENV_REWARD, weighted
 
@@ -17,17 +16,17 @@ def build_reward(words: Words) -> weighted:
     node = words["reward"]
     if transition_reward(words) is not None:
         return ENV_REWARD  # the group mode asks it while it simulates
-    own = is_own(node["name"])
-    names = [node["name"]] if own else node["functions"]
+    alone = node["name"] != "weighted"
+    names = [node["name"]] if alone else node.get("functions", ["env"])
     labels = [name.rpartition(":")[2].rpartition(".")[2] for name in names]
     twice = [label for label in labels if labels.count(label) > 1]
     if twice:
         raise ConfigError(
             f"reward.functions has two called {twice[0]}", "give each a name of its own"
         )
-    parts = [node] if own else [{"name": name} for name in names]
+    parts = [node] if alone else [{"name": name} for name in names]
     functions = [component(reward_functions, part) for part in parts]
     named = dict(zip(labels, functions, strict=True))
-    if own:
+    if alone:
         return weighted(functions=named)
     return component(reward_functions, {**node, "functions": named})  # type: ignore[return-value]

@@ -19,7 +19,6 @@ from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
 from grpo_cli.rollout import Episodes, Floats, Ints
 from grpo_cli.walk import Outcome, Round, walk
 
-
 # Walks are shorter than a million steps: a number of this system says walk and step.
 WALK = 2**20
 
@@ -48,7 +47,7 @@ class Visits:
     terminated: NDArray[np.bool_]  # [T], by termination
     order: Ints  # [T], places of these states in the order in which they were visited
     drawn: Ints  # [V], ascending
-    states: dict[int, Any]  # by address: the drawn, and maybe others
+    states: dict[int, NDArray]  # [1, ...] by address: the drawn, and maybe others
     episodes: Episodes  # the walks
     slot_steps: int
     env_s: float
@@ -56,7 +55,7 @@ class Visits:
 
     def saved(self, rows: Ints) -> NDArray:
         """Return simulator states, [len(rows), ...]."""
-        return np.array([self.states[address] for address in self.address[rows].tolist()])
+        return np.concatenate([self.states[address] for address in self.address[rows].tolist()])
 
     @property
     def walk(self) -> Ints:
@@ -82,7 +81,7 @@ class Draw:
     def __init__(self, size: int, successors: bool) -> None:
         self.size = size
         self.successors = successors
-        self.states: dict[int, Any] = {}  # by address; some that were drawn only for a while
+        self.states: dict[int, NDArray] = {}  # by address; some that were drawn only for a while
         self._drawn: list[
             tuple[float, int]
         ] = []  # a heap of (-key, address), the largest key on top
@@ -94,8 +93,8 @@ class Draw:
         after = [self.successors and number - 1 in self.states for number in address]
         return (np.array(keys) < bound) | after
 
-    def save(self, key: float, address: int, state: Any) -> None:  # noqa: ANN401 - see `Simulator`
-        """Keep a state that was wanted."""
+    def save(self, key: float, address: int, state: NDArray) -> None:
+        """Keep a state that was wanted, [1, ...]."""
         self.states[address] = state
         if len(self._drawn) < self.size:
             heapq.heappush(self._drawn, (-key, address))
@@ -151,8 +150,9 @@ class Trail:
         wanted = self._draw.wants(keys.tolist(), self.address.tolist())
         if wanted.any():
             states = self._simulator.save(living[wanted])
-            for kept in zip(keys[wanted], self.address[wanted].tolist(), states, strict=True):
-                self._draw.save(*kept)
+            chosen = zip(keys[wanted].tolist(), self.address[wanted].tolist(), strict=True)
+            for place, (key, address) in enumerate(chosen):
+                self._draw.save(key, address, states[place : place + 1])
 
 
 def visit(

@@ -172,6 +172,11 @@ def test_code_named_only_in_a_file_needs_trust(trained: list, tmp_path: Path):
     assert grpo(*words, "--trust").exit_code == 0
     assert grpo("train", CARTPOLE, "loss=my_loss.fn").exit_code == 0
     assert grpo("train", "env=/abs/my_env.py:Valve").exit_code == 0
+    (tmp_path / "mine" / "reward").mkdir()
+    (tmp_path / "mine" / "reward" / "own.yaml").write_text("name: weighted\nfunctions: [my.fn]\n")
+    refused = grpo(*words[:-1], "reward=own")
+    assert "a config file would import my.fn" in refused.stderr
+    assert grpo("train", CARTPOLE, "reward.functions=[env,./my.py:fn]").exit_code == 0
 
 
 def test_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -101,7 +101,6 @@ def test_branching_at_drawn_steps_asks_their_successors_too():
 
 
 def test_the_walk_knows_no_other_reward():
-    opened = source()
+    opened, reward = source(), TransitionReward(lambda s, a, n: s[:, 0])
     with pytest.raises(ConfigError, match="knows only the environment's reward"):
-        reward = TransitionReward(lambda s, a, n: s[:, 0])
         sampled(branches, opened, make_cartpole_policy(opened), learn="walk", reward=reward)
