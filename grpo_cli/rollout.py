@@ -126,11 +126,12 @@ def _join(values: list[Any]) -> Any:  # noqa: ANN401 - any field
     if isinstance(values[0], np.ndarray):
         return np.concatenate(values)
     if isinstance(values[0], Episodes):
-        return _join_episodes(values)
+        return join_episodes(values)
     return None if values[0] is None else sum(values)
 
 
-def _join_episodes(parts: list[Episodes]) -> Episodes:
+def join_episodes(parts: Sequence[Episodes]) -> Episodes:
+    """Put episodes in a row; where some say nothing of success, they had none."""
     ret, length = (np.concatenate([getattr(p, name) for p in parts]) for name in ("ret", "length"))
     if all(part.success is None for part in parts):
         return Episodes(ret, length, None)

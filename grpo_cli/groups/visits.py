@@ -7,7 +7,7 @@ whatever else is simulated.
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from grpo_cli.envs import Codec, Simulator
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
-from grpo_cli.rollout import Episodes, Floats, Ints
+from grpo_cli.rollout import Episodes, Floats, Ints, join_episodes
 from grpo_cli.walk import Outcome, Round, walk
 
 # Walks are shorter than a million steps: a number of this system says walk and step.
@@ -220,8 +220,10 @@ def _visits(parts: list[tuple[list[Round], Outcome, Ints]], draw: Draw) -> Visit
     address = walked * WALK + step
     order = np.argsort(address)
     address, walked = address[order], walked[order]
-    ends = Outcome(**{f.name: _joined([o for _, o, _ in parts], f.name) for f in fields(Outcome)})
-    last = step[order] == ends.length[walked] - 1
+    outcomes = [outcome for _, outcome, _ in parts]
+    episodes = join_episodes([Episodes(o.ret, o.length, o.success) for o in outcomes])
+    ended = np.concatenate([outcome.terminated for outcome in outcomes])
+    last = step[order] == episodes.length[walked] - 1
     return Visits(
         address=address,
         obs=obs[order],
@@ -230,19 +232,12 @@ def _visits(parts: list[tuple[list[Round], Outcome, Ints]], draw: Draw) -> Visit
         reward=reward[order].astype(np.float64),
         seed=np.concatenate([seeds for *_, seeds in parts])[walked],
         last=last,
-        terminated=last & ends.terminated[walked],
+        terminated=last & ended[walked],
         order=order,
         drawn=np.searchsorted(address, draw.drawn),
         states=draw.states,
-        episodes=Episodes(ends.ret, ends.length, ends.success),
-        slot_steps=ends.slot_steps,
-        env_s=ends.env_s,
-        act_s=ends.act_s,
+        episodes=episodes,
+        slot_steps=sum(outcome.slot_steps for outcome in outcomes),
+        env_s=sum(outcome.env_s for outcome in outcomes),
+        act_s=sum(outcome.act_s for outcome in outcomes),
     )
-
-
-def _joined(outcomes: list[Outcome], name: str) -> Any:  # noqa: ANN401 - any field
-    values = [getattr(outcome, name) for outcome in outcomes]
-    if isinstance(values[0], np.ndarray):
-        return np.concatenate(values)
-    return None if None in values else sum(values)
