@@ -8,6 +8,7 @@ that depend on nothing but the seed. Nothing here says which: `simulators.prove`
 import copy
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
@@ -36,6 +37,14 @@ FIXED = (gym.Env, spaces.Space, EnvSpec, ModuleType, FunctionType, MethodType, t
 FIXED_MODULES = ("gymnasium", "pygame", "mujoco")
 # Tables that are only read; copying the transitions of a toy text costs a millisecond.
 TABLES = ("P", "_saved_kwargs", "_cached_spec", "_metadata", "metadata")
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A saved random generator."""
+
+    kind: type[np.random.BitGenerator]
+    state: Any
 
 
 class Snapshots(Sync):
@@ -188,12 +197,12 @@ def _values(layer: gym.Env) -> dict[str, Any]:
     return {
         name: _saved(name, value)
         for name, value in vars(layer).items()
-        if name not in TABLES and not _is_fixed(value)
+        if not _is_fixed(name, value)
     }
 
 
-def _is_fixed(value: Any) -> bool:  # noqa: ANN401 - any attribute
-    if isinstance(value, FIXED):
+def _is_fixed(name: str, value: Any) -> bool:  # noqa: ANN401 - any attribute
+    if isinstance(value, FIXED) or (name in TABLES and isinstance(value, dict)):
         return True
     kind = type(value)
     return kind.__module__.partition(".")[0] in FIXED_MODULES and kind.__name__ != "MjData"
@@ -208,7 +217,7 @@ def _saved(name: str, value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, CONTAINERS):
         return copy.deepcopy(value)
     if isinstance(value, np.random.Generator):
-        return value.bit_generator.state
+        return Stream(type(value.bit_generator), value.bit_generator.state)
     kind = type(value).__name__
     if kind == "MjData":
         return _copy_mujoco(None, value)
@@ -218,16 +227,19 @@ def _saved(name: str, value: Any) -> Any:  # noqa: ANN401
 def _set(layer: gym.Env, values: dict[str, Any]) -> None:
     own = vars(layer)
     for name, saved in values.items():
-        value = own.get(name)
-        kind = type(value).__name__
-        if isinstance(value, np.random.Generator):
-            value.bit_generator.state = saved
-        elif kind == "MjData":
-            _copy_mujoco(value, saved)
-        elif isinstance(saved, SCALARS):
+        if isinstance(saved, SCALARS):
             own[name] = saved
+        elif isinstance(saved, Stream):
+            if not isinstance(own.get(name), np.random.Generator):  # it was never reset
+                own[name] = np.random.Generator(saved.kind())
+            own[name].bit_generator.state = saved.state
+        elif type(saved).__name__ == "MjData":
+            _copy_mujoco(own[name], saved)
         else:
             own[name] = copy.deepcopy(saved)
+    for name in own.keys() - values.keys():
+        if not _is_fixed(name, own[name]):  # came into being after the state was saved
+            del own[name]
 
 
 def _copy_mujoco(into: Any, data: Any) -> Any:  # noqa: ANN401 - MuJoCo is not always installed

@@ -205,14 +205,14 @@ class candidates:  # noqa: N801 - a group mode is called by its config name
         by_state = value.reshape(-1, self.group_size)
         if not first or (by_state != by_state[:, :1]).any():
             return
-        until = "the end of the episode"
+        ahead = "up to the end of the episode"
         if self.horizon is not None:
-            until = f"group.horizon={self.horizon}; raise it, or reward what changes sooner"
+            ahead = f"within group.horizon={self.horizon}: raise it, or reward what changes sooner"
         log.warning(
             "every action is worth the same at each of %d states: the reward does not depend on "
-            "the action until %s",
+            "the action %s",
             len(by_state),
-            until,
+            ahead,
         )
 
     def _rollout(self, visits: Visits, tried: Tried, cost: Cost) -> Rollout:

@@ -125,6 +125,29 @@ def test_counters_and_frames_of_wrappers_come_back(method):
     assert played(simulator, np.array([1]), actions[10:]) == told
 
 
+@pytest.mark.parametrize("method", [Attributes, Copies, Replay, FreshReplay])
+def test_chance_comes_back_in_members_that_were_never_reset(method):
+    opens = opened("FrozenLake-v1", kwargs={"is_slippery": True})
+    simulator = method(opens.make, 3)
+    ids, last = np.array([0]), np.array([2])
+    simulator.reset(np.array([3]))
+    played(simulator, ids, [np.array([0])] * 2)
+    saved = simulator.save(ids)
+    told = played(simulator, ids, [np.array([0])] * 12)
+    assert len({str(said[0]) for said in told}) > 1  # it slips
+    simulator.restore(last, saved)
+    assert played(simulator, last, [np.array([0])] * 12) == told
+
+
+def test_what_came_into_being_later_is_gone_again():
+    simulator = Attributes(source().make, 1)
+    simulator.reset(np.array([0]))
+    saved = simulator.save(np.array([0]))
+    simulator.envs[0].unwrapped.late = 3
+    simulator.restore(np.array([0]), saved)
+    assert not hasattr(simulator.envs[0].unwrapped, "late")
+
+
 def test_replayed_steps_are_counted_apart():
     simulator = Replay(source().make, 2)
     simulator.reset(np.array([0, 0]))
