@@ -20,6 +20,7 @@ class Purpose(IntEnum):
     EVAL = 4
     BOOTSTRAP = 5
     SELECT = 6
+    LOOKAHEAD = 7
 
 
 class Use(IntEnum):

@@ -63,6 +63,10 @@ class Rollout:
     slot_steps: int  # what it would have computed had no slot been idle
     env_s: float  # seconds inside the environment
     act_s: float  # seconds inside the policy
+    replay_steps: int = 0  # transitions computed again to come back to a state
+    # Members that began in a state which a walk had visited: number of the walk, and its step.
+    parent: Ints | None = None  # [M]
+    parent_step: Ints | None = None  # [M]
 
     @cached_property
     def group_N(self) -> Ints:
@@ -122,11 +126,12 @@ def _join(values: list[Any]) -> Any:  # noqa: ANN401 - any field
     if isinstance(values[0], np.ndarray):
         return np.concatenate(values)
     if isinstance(values[0], Episodes):
-        return _join_episodes(values)
+        return join_episodes(values)
     return None if values[0] is None else sum(values)
 
 
-def _join_episodes(parts: list[Episodes]) -> Episodes:
+def join_episodes(parts: Sequence[Episodes]) -> Episodes:
+    """Put episodes in a row; where some say nothing of success, they had none."""
     ret, length = (np.concatenate([getattr(p, name) for p in parts]) for name in ("ret", "length"))
     if all(part.success is None for part in parts):
         return Episodes(ret, length, None)

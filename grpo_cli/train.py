@@ -157,7 +157,6 @@ def _sampled(scored: Scored) -> Measured:
     worth, number = rollout.per_member(rollout.reward)[learns], rollout.group[learns]
     groups = [worth[number == group] for group in range(rollout.num_groups)]
     described: Measured = {
-        "rollout/truncated_frac": float(rollout.truncated[learns].mean()),
         "group/num_sampled": float(rollout.num_groups),
         "group/reward_std": float(np.mean([group.std() for group in groups])),
         "group/reward_min": float(np.mean([group.min() for group in groups])),
@@ -165,6 +164,8 @@ def _sampled(scored: Scored) -> Measured:
         "group/idle_frac": 1.0 - rollout.sim_steps / rollout.slot_steps,
         "hist/advantage": scored.advantage,
     }
+    if rollout.parent is None:  # a look-ahead that is cut off is not an episode
+        described["rollout/truncated_frac"] = float(rollout.truncated[learns].mean())
     if len(episodes.ret):  # a window may lie inside one episode
         described["rollout/ep_rew_mean"] = float(episodes.ret.mean())
         described["rollout/ep_rew_std"] = float(episodes.ret.std())
@@ -208,5 +209,6 @@ class _Clock:
             "time/other_s": other,
             "time/fps": (at.steps - at.begun) / (now - at.started),
             "time/total_timesteps": float(at.steps),
+            "time/replay_steps": float(rollout.replay_steps),
             "time/iterations": float(at.update),
         }

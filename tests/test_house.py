@@ -22,8 +22,8 @@ CONF = ROOT / "conf"
 FLOORS: dict[int, frozenset[str]] = {
     0: frozenset({"errors", "rollout", "randomness"}),
     1: frozenset(
-        "rewards reward_functions returns kl entropy distributions statistics advantages"
-        " losses".split()
+        "rewards reward_functions transitions returns kl entropy distributions statistics"
+        " advantages losses".split()
     ),
     2: frozenset("adam envs policies sinks checkpoint rundir distributed".split()),
     3: frozenset(
@@ -53,8 +53,6 @@ HEAVY = (
 )
 # Keyword-only, but given by the program, not by the person.
 GIVEN = frozenset({"score_norm"})
-# Group modes whose groups can be looked through and replaced after sampling.
-SELECTABLE = frozenset({"episodes"})
 MAX_LINES = 300
 # docs/adr/0001-floors-single-modules.md
 FLOORS_WITH_SINGLE_FILES = (1, 2, 3)
@@ -70,10 +68,7 @@ COMPONENTS: dict[str, tuple[str, frozenset[str]]] = {
     "kl": ("grpo_cli.kl", KL_KEYS),
     "entropy": ("grpo_cli.entropy", ENTROPY_KEYS),
     "policy": ("grpo_cli.policies", frozenset({"bounds", "log_std", "normalise"})),
-    "group": (
-        "grpo_cli.groups",
-        frozenset({"candidates", "selector", "drop_dead", "max_resample"}),
-    ),
+    "group": ("grpo_cli.groups", frozenset()),
     "reward": ("grpo_cli.reward_functions", frozenset()),
 }
 
@@ -195,6 +190,6 @@ def test_yaml_is_name_plus_every_parameter(path: Path) -> None:
     parameters = inspect.signature(getattr(home, tree["name"])).parameters.values()
     # Data (new, batch, reward, rollout, ...) is positional; what a person sets is keyword-only.
     settings = {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
-    if path.parent.name == "group" and tree["name"] not in SELECTABLE:
-        builders = frozenset()
+    if tree["name"] == "episodes":  # the builder wraps it to look through what was sampled
+        builders |= {"candidates", "selector", "drop_dead", "max_resample"}
     assert set(tree) == {"name"} | builders | (settings - GIVEN)

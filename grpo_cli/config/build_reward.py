@@ -2,8 +2,9 @@
 
 from grpo_cli import reward_functions
 from grpo_cli.config.build import Words, component
+from grpo_cli.config.build_lookahead import transition_reward
 from grpo_cli.errors import ConfigError
-from grpo_cli.reward_functions import weighted
+from grpo_cli.reward_functions import ENV_REWARD, weighted
 
 
 def build_reward(words: Words) -> weighted:
@@ -13,6 +14,8 @@ def build_reward(words: Words) -> weighted:
         ConfigError: a function that does not exist or takes no rollout, or two of one name.
     """
     node = words["reward"]
+    if transition_reward(words) is not None:
+        return ENV_REWARD  # the group mode asks it while it simulates
     alone = node["name"] != "weighted"
     names = [node["name"]] if alone else node.get("functions", ["env"])
     labels = [name.rpartition(":")[2].rpartition(".")[2] for name in names]

@@ -6,6 +6,7 @@ from typing import Any
 from grpo_cli.errors import ConfigError
 
 Tree = Mapping[str, Any]
+WITHOUT_GREEDY = ("windows", "candidates", "branches")
 
 
 def check_combinations(tree: Tree, choices: Tree) -> None:
@@ -20,8 +21,8 @@ def check_combinations(tree: Tree, choices: Tree) -> None:
     """
     _check_selection(tree["group"], tree["group_size"])
     _check_rewards(tree["reward"], tree["advantage"], tree["kl"])
-    _check_advantage(tree["advantage"], tree["num_groups"])
-    _check_loss(tree["loss"], str(choices.get("loss")))
+    _check_advantage(tree["advantage"], tree["num_groups"], tree["group"])
+    _check_loss(tree["loss"], str(choices.get("loss")), tree["group"])
     _check_kl(tree["kl"])
     _check_entropy(tree["entropy"])
 
@@ -77,8 +78,13 @@ def _check_rewards(reward: Tree, advantage: Tree, kl: Tree) -> None:
     )
 
 
-def _check_advantage(advantage: Tree, num_groups: int) -> None:
+def _check_advantage(advantage: Tree, num_groups: int, group: Tree) -> None:
     levels = [advantage, *(advantage.get("plus") or ())]
+    _refuse(
+        advantage.get("baseline") == "greedy" and group["name"] in WITHOUT_GREEDY,
+        f"advantage.baseline=greedy needs greedy members, and group={group['name']} has none",
+        "set group=episodes, or another advantage.baseline",
+    )
     for setting, value in (("adjust", "linear"), ("baseline", "shrunk")):
         _refuse(
             num_groups == 1 and any(level.get(setting) == value for level in levels),
@@ -87,7 +93,12 @@ def _check_advantage(advantage: Tree, num_groups: int) -> None:
         )
 
 
-def _check_loss(loss: Tree, choice: str) -> None:
+def _check_loss(loss: Tree, choice: str, group: Tree) -> None:
+    _refuse(
+        loss["name"] == "all_action" and group.get("actions") != "all",
+        "loss=all_action sums over every action of a state, and here some are drawn",
+        "set group=candidates group.actions=all, or another loss",
+    )
     _refuse(
         choice in ("gspo", "luspo") and loss["ratio"] != "sequence",
         f"loss={choice} is about the ratio of whole sequences, not loss.ratio={loss.get('ratio')}",

@@ -9,6 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 from grpo_cli import checkpoint, rundir, video
 from grpo_cli.checkpoint import Checkpoint, optimizer_tensors
 from grpo_cli.config import build
+from grpo_cli.config.build_lookahead import MODES as LOOK_AHEAD
+from grpo_cli.config.build_lookahead import build_lookahead
 from grpo_cli.config.build_reward import build_reward
 from grpo_cli.config.learner import absolute_reference, build_learner
 from grpo_cli.config.saved import mark, open_config
@@ -55,7 +57,10 @@ def train_job(cfg: DictConfig, *, overrides: list[str], view: View) -> dict[str,
     device = build.build_device(words["device"])
     source = build.build_env(words)
     policy = build.build_policy(words, source, device)
-    sampler, backend = build.build_sampler(words, source, view, reward)
+    if words["group"]["name"] in LOOK_AHEAD:
+        sampler, backend = build_lookahead(words, source, view)
+    else:
+        sampler, backend = build.build_sampler(words, source, view, reward)
     learner = build_learner(words, policy, source, view.warn)
     score, scaling = build.build_score(words, reward, learner.survey)
     stop_at = build.stopping_return(words, source)
@@ -218,6 +223,7 @@ def _sinks(
         num_groups=words["num_groups"],
         backend=backend,
         epochs=words["epochs"],
+        horizon=words["group"].get("horizon"),
     )
     return [*sinks, view.training(facts)]
 

@@ -171,6 +171,13 @@ _COUNT_OR_NULL = Rule(kind=int, low=1, optional=True)
 
 COMPONENT_RULES: dict[str, Rule] = {
     "group.slots": _COUNT_OR_NULL,
+    "group.actions": Rule(choices=("drawn", "all")),
+    "group.horizon": _COUNT_OR_NULL,
+    "group.commit": Rule(choices=("sampled", "best")),
+    "group.weighting": Rule(choices=("policy", "uniform")),
+    "group.learn": Rule(choices=("branches", "walk")),
+    "group.state_frac": Rule(above=0, high=1),
+    "group.walks": _COUNT,
     "group.candidates": Rule(kind=int, low=2, optional=True),
     "group.selector": Rule(choices=("spread", "uniform", "first")),
     "group.max_resample": Rule(low=0),

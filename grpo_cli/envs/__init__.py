@@ -2,6 +2,7 @@
 
 from grpo_cli.envs.backends import Backend, Restarts, make_backend
 from grpo_cli.envs.bandit import DynamicBandit
+from grpo_cli.envs.simulators import Simulator, make_simulator
 from grpo_cli.envs.source import EnvSource, open_env
 from grpo_cli.envs.spaces import Codec
 from grpo_cli.envs.sync import Sync
@@ -12,7 +13,9 @@ __all__ = [
     "DynamicBandit",
     "EnvSource",
     "Restarts",
+    "Simulator",
     "Sync",
     "make_backend",
+    "make_simulator",
     "open_env",
 ]

@@ -72,7 +72,7 @@ def make_backend(
     else:
         why = "asked for"
     if name == "native":
-        if not _is_native(source):
+        if not is_native(source):
             raise ConfigError(
                 f"{source.id} has no native vector version", "use backend=sync, or backend=auto"
             )
@@ -94,7 +94,7 @@ def _fastest(source: EnvSource, restarts: bool) -> tuple[str, str]:
     """Choose a backend; returns its name and why."""
     if restarts:
         return "sync", "it can restart one member alone"
-    if _is_native(source):
+    if is_native(source):
         return "native", "Gymnasium has a vector version of this id"
     entry = parity().get(source.id)
     if entry is None or source.kwargs:
@@ -106,7 +106,8 @@ def _fastest(source: EnvSource, restarts: bool) -> tuple[str, str]:
     return "envpool", "EnvPool's version of this id agrees with Gymnasium's"
 
 
-def _is_native(source: EnvSource) -> bool:
+def is_native(source: EnvSource) -> bool:
+    """Say whether the environment is an unchanged CartPole, which `native` steps."""
     if not source.id.startswith("CartPole"):
         return False
     plain = source.make()

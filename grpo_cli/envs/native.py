@@ -26,6 +26,8 @@ class NativeCartPole:
     """
 
     name = "native"
+    replay_steps = 0
+    slots = None  # as many as there are: a step costs hardly more for a thousand
 
     def __init__(self, make: Callable[[], gym.Env], num_members: int, max_steps: int) -> None:
         self._plain = make()
@@ -33,7 +35,7 @@ class NativeCartPole:
         self._vector = CartPoleVectorEnv(num_members, max_episode_steps=2**31 - 1)
         self._max_steps = max_steps
         self._alive = np.arange(num_members)
-        self._elapsed = 0
+        self._elapsed = np.zeros(num_members, dtype=np.int64)
 
     @staticmethod
     def fits(env: gym.Env) -> bool:
@@ -51,7 +53,7 @@ class NativeCartPole:
         starts = np.stack([self._start(int(seed)) for seed in drawn], axis=1)
         self._set(starts[:, place])
         self._alive = np.arange(len(seeds))
-        self._elapsed = 0
+        self._elapsed = np.zeros(len(seeds), dtype=np.int64)
         return starts[:, place].T.astype(np.float32)
 
     def step(
@@ -61,12 +63,22 @@ class NativeCartPole:
         if len(ids) != len(self._alive):
             keep = np.isin(self._alive, ids, assume_unique=True)
             self._set(self._state[:, keep])
-            self._alive = ids
+            self._alive, self._elapsed = ids, self._elapsed[keep]
         self._vector.prev_done[:] = False
         obs, reward, terminated, _, _ = self._vector.step(actions)
         self._elapsed += 1
-        truncated = np.full(len(ids), self._elapsed >= self._max_steps)
+        truncated = self._elapsed >= self._max_steps
         return obs, reward.astype(np.float64), terminated, truncated, []
+
+    def save(self, ids: Ints) -> NDArray:
+        """Return states of the named members, [B, 5]: CartPole's four numbers, steps so far."""
+        column = np.searchsorted(self._alive, ids)
+        return np.column_stack([self._state[:, column].T, self._elapsed[column]])
+
+    def restore(self, ids: Ints, states: NDArray) -> None:
+        """Hold these states, and no others, under ascending ids."""
+        self._set(np.ascontiguousarray(states[:, :4].T))
+        self._alive, self._elapsed = ids, states[:, 4].astype(np.int64)
 
     def close(self) -> None:
         """Close both environments."""

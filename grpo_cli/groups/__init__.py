@@ -1,5 +1,7 @@
 """Group modes: which attempts are compared with each other."""
 
+from grpo_cli.groups.branches import branches
+from grpo_cli.groups.candidates import candidates
 from grpo_cli.groups.episodes import episodes
 from grpo_cli.groups.memory import Demand, check_memory
 from grpo_cli.groups.selection import SELECTORS, Selection
@@ -10,6 +12,8 @@ __all__ = [
     "SELECTORS",
     "Demand",
     "Selection",
+    "branches",
+    "candidates",
     "check_memory",
     "episodes",
     "one_step",

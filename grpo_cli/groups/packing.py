@@ -35,7 +35,7 @@ def pack(
     )
     order = np.argsort(member, kind="stable")
     obs, reward = obs[order], np.asarray(reward[order], dtype=np.float64)
-    _check_finite(obs, reward)
+    check_finite(obs, reward)
     role = np.full(len(group), LEARN, dtype=np.int8) if role is None else role
     over = (outcome.terminated | outcome.truncated) & (role == LEARN)
     success = None if outcome.success is None else outcome.success[over]
@@ -60,7 +60,7 @@ def pack(
     )
 
 
-def _check_finite(obs: NDArray, reward: Floats) -> None:
+def check_finite(obs: NDArray, reward: Floats) -> None:
     """Refuse numbers that no policy can learn from."""
     for name, values in (("observation", obs), ("reward", reward)):
         if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():

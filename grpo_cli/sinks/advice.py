@@ -12,6 +12,8 @@ from grpo_cli.sinks.history import History
 
 # The first updates of a run are unlike the rest.
 WARM_UP = 10
+# Groups of a look-ahead that are all dead say nothing from the first update on.
+SHORT = 5
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Rule:
     metric: str
     when: Callable[[float, History], bool]
     say: Callable[[float, History], str]
+    warm_up: int = WARM_UP
 
 
 def _below_goal(history: History) -> bool:
@@ -38,7 +41,21 @@ def _entropy_gone(entropy: float, history: History) -> bool:
     return early and 0 <= entropy < 0.05 * first
 
 
+def _too_short(dead: float, history: History) -> bool:
+    least = history.least("group/frac_reward_zero_std", SHORT)
+    return history.facts.horizon is not None and least is not None and least > 0.95
+
+
 RULES: tuple[Rule, ...] = (
+    Rule(
+        "short look-ahead",
+        "group/frac_reward_zero_std",
+        lambda x, h: _too_short(x, h) and _below_goal(h),
+        lambda x, h: (
+            f"{percent(x)} of groups have no spread: raise group.horizon, now {h.facts.horizon}"
+        ),
+        warm_up=SHORT,
+    ),
     Rule(
         "dead groups",
         "group/frac_reward_zero_std",
@@ -81,10 +98,8 @@ RULES: tuple[Rule, ...] = (
 
 def advise(history: History) -> str | None:
     """The sentence of the first rule that holds, or None."""
-    if history.updates < WARM_UP:
-        return None
     for rule in RULES:
-        value = history.now(rule.metric)
+        value = history.now(rule.metric) if history.updates >= rule.warm_up else None
         if value is not None and rule.when(value, history):
             return rule.say(value, history)
     return None

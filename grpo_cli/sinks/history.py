@@ -39,6 +39,7 @@ class Facts:
         num_groups: groups per update.
         backend: what steps the environments.
         epochs: passes over each rollout; None: not known (no advice about the KL stop).
+        horizon: steps of a look-ahead; None: there is none, or it goes to the end.
     """
 
     env: str
@@ -50,6 +51,7 @@ class Facts:
     num_groups: int
     backend: str
     epochs: int | None = None
+    horizon: int | None = None
 
 
 @dataclass
@@ -130,6 +132,12 @@ class History:
         recent = islice(reversed(self._recent), 1 + self.updates // 5)
         values = [m[name] for m in recent if math.isfinite(m.get(name, math.nan))]
         return sum(values) / len(values) if values else None
+
+    def least(self, name: str, updates: int) -> float | None:
+        """Smallest value of a metric in the last so many updates; None if one of them lacks it."""
+        recent = islice(reversed(self._recent), updates)
+        values = [numbers[name] for numbers in recent if name in numbers]
+        return min(values) if len(values) == updates else None
 
     @property
     def progress(self) -> float:

@@ -143,7 +143,7 @@ def test_own_code_gets_whole_members_and_score_norms(place):
     [
         ["loss=gspo", "kl=k1", "kl.coef=0.01"],
         ["loss=luspo", "kl.coef=0.01", "kl.where=advantage", "kl.sync_every=1"],
-        ["loss=all_action", "entropy=adaptive", "kl=k3", "kl.coef=0.01", "kl.target=0.01"],
+        ["loss=sapo", "entropy=adaptive", "kl=k3", "kl.coef=0.01", "kl.target=0.01"],
         ["loss=vespo", "entropy=top_quantile", "kl=straight_through", "kl.coef=0.01"],
     ],
 )

@@ -18,6 +18,10 @@ HEALTHY = {
     "train/approx_kl": 0.01,
 }
 CASES = {
+    "short look-ahead": (
+        {"group/frac_reward_zero_std": 0.97},
+        "97 % of groups have no spread: raise group.horizon, now 20",
+    ),
     "dead groups": (
         {"group/frac_reward_zero_std": 0.63},
         "63 % of groups have no spread: raise group_size or entropy.coef",
@@ -67,7 +71,18 @@ def test_a_healthy_run_gets_none():
 @pytest.mark.parametrize("name", CASES)
 def test_the_sentence(name):
     change, sentence = CASES[name]
-    assert advise(run(change)) == sentence
+    facts = replace(FACTS, horizon=20) if name == "short look-ahead" else FACTS
+    assert advise(run(change, facts=facts)) == sentence
+
+
+def test_a_short_look_ahead_shows_in_five_updates_each_of_them_dead():
+    facts, (dead, sentence) = replace(FACTS, horizon=20), CASES["short look-ahead"]
+    assert advise(run(dead, updates=4, facts=facts)) is None
+    history = run(dead, updates=5, facts=facts)
+    assert advise(history) == sentence
+    history.add(5, HEALTHY | {"group/frac_reward_zero_std": 0.9})
+    assert "group.horizon" not in str(advise(history))
+    assert "group.horizon" not in str(advise(run(dead)))  # episodes have none
 
 
 def test_the_first_updates_get_none():

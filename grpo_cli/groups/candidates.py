@@ -1,0 +1,283 @@
+"""Group mode `candidates`: several actions tried at one visited state, compared with each other.
+
+A group is a visited state, a member one action that was tried there, and a row: its value is what
+the policy got from there on. Nothing is learned from the steps of a look-ahead.
+"""
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from grpo_cli.distributions import Categorical
+from grpo_cli.envs import Codec, Simulator
+from grpo_cli.errors import ConfigError
+from grpo_cli.groups.ahead import AheadNoise, Cost, discounted, look_ahead
+from grpo_cli.groups.packing import check_finite
+from grpo_cli.groups.visits import Draw, Trail, Visits, visit
+from grpo_cli.policies import Policy
+from grpo_cli.randomness import Purpose, rng
+from grpo_cli.rollout import LEARN, Floats, Ints, Rollout
+from grpo_cli.transitions import TransitionReward
+
+__all__ = ["candidates"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """K actions at each of V states, packed, V * K entries."""
+
+    action: NDArray  # [V * K, A], flat
+    logprob: NDArray[np.float32]  # [V * K], nats
+    value: Floats  # [V * K]
+    terminated: NDArray[np.bool_]  # [V * K]
+
+    def at(self, rows: Ints, size: int) -> "Tried":
+        """Return the candidates of the chosen states."""
+        places = (rows[:, None] * size + np.arange(size)).ravel()
+        return Tried(**{name: column[places] for name, column in vars(self).items()})
+
+
+class candidates:  # noqa: N801 - a group mode is called by its config name
+    """Try actions at visited states.
+
+    Sources: the documents "sb3-contrib GRPO" (several samples per time step) and "sb3-grpo" (all
+    actions of a state), with true next states; Schulman et al. 2015 (TRPO, arXiv:1502.05477), 5.2,
+    the vine procedure with common random numbers, is horizon=None.
+
+    Args:
+        simulator: steps the environment, and goes back to states.
+        codec: turns flat actions into the environment's.
+        num_groups: visited states per update.
+        group_size: actions tried at each, K; with actions=all their number.
+        seed: the run's seed.
+        gamma: discount within a value.
+        reward: of a transition; None: the environment's own.
+        actions: `drawn` from the policy | `all` of a discrete space.
+        horizon: steps of a look-ahead, the tried action included; None: to the episode's end.
+        shared_noise: after the tried actions, those of a state get the same action noise.
+        commit: the walk goes on with the action it drew (`sampled`, the first candidate) or with
+            the candidate of the largest value (`best`: then every visited state is tried out).
+        weighting: an action of `all` counts by the policy's probability (`policy`) or like any
+            other (`uniform`).
+        state_frac: share of the visited states that become groups, at most.
+        walks: episodes played side by side to find states.
+
+    Raises:
+        ConfigError: all actions of a space that is not discrete, or of another number.
+    """
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        codec: Codec,
+        num_groups: int,
+        group_size: int,
+        seed: int,
+        gamma: float = 1.0,
+        reward: TransitionReward | None = None,
+        *,
+        actions: str = "drawn",
+        horizon: int | None = 20,
+        shared_noise: bool = True,
+        commit: str = "sampled",
+        weighting: str = "policy",
+        state_frac: float = 1.0,
+        walks: int = 2,
+    ) -> None:
+        family = codec.family
+        if actions == "all" and not isinstance(family, Categorical):
+            raise ConfigError(
+                "group.actions=all needs a discrete action space", "set group.actions=drawn"
+            )
+        if actions == "all" and group_size != family.num_outputs:
+            raise ConfigError(
+                f"group.actions=all tries {family.num_outputs} actions, and "
+                f"group_size={group_size}",
+                f"set group_size={family.num_outputs}",
+            )
+        self.backend = simulator
+        self.codec = codec
+        self.num_groups = num_groups
+        self.group_size = group_size
+        self.seed = seed
+        self.gamma = gamma
+        self.reward = reward
+        self.actions = actions
+        self.horizon = horizon
+        self.shared_noise = shared_noise
+        self.commit = commit
+        self.weighting = weighting
+        self.state_frac = state_frac
+        self.walks = walks
+        self._sampled = False
+
+    def sample(self, policy: Policy, update: int) -> Rollout:
+        """Walk, and try actions at states on the way.
+
+        Args:
+            policy: who acts.
+            update: number of the policy update, part of every random number's address.
+
+        Raises:
+            EnvError: the environment raised.
+            NonFinite: a reward or an observation is nan or inf.
+        """
+        cost = Cost(self.backend)
+        draw = Draw(self.num_groups, successors=False)
+        tried: list[Tried] = []
+
+        def best(trail: Trail) -> _Best:
+            return _Best(
+                trail, self.backend, lambda *at: self._try(policy, update, cost, *at), tried
+            )
+
+        visits = visit(
+            self.backend,
+            self.codec,
+            policy,
+            draw,
+            seed=self.seed,
+            update=update,
+            walks=self.walks,
+            at_least=math.ceil(self.num_groups / self.state_frac),
+            actor=best if self.commit == "best" else None,
+        )
+        rows = visits.drawn
+        if tried:
+            chosen = _joined(tried).at(visits.order[rows], self.group_size)
+        else:
+            own = visits.action[rows], visits.logprob[rows]
+            states = visits.saved(rows), visits.obs[rows], visits.address[rows]
+            chosen = self._try(policy, update, cost, *states, own)
+        self._warn_if_equal(chosen.value)
+        return self._rollout(visits, chosen, cost)
+
+    def _try(
+        self,
+        policy: Policy,
+        update: int,
+        cost: Cost,
+        states: NDArray,
+        obs: NDArray,
+        address: Ints,
+        own: tuple[NDArray, NDArray] | None = None,
+    ) -> Tried:
+        """Try K actions at each of V states; `own`, where drawn, is the first of them."""
+        size, family = self.group_size, policy.family
+        generators = [
+            rng(self.seed, Purpose.LOOKAHEAD, update, number) for number in address.tolist()
+        ]
+        noise = AheadNoise(generators, size, family.noise_width, self.shared_noise)
+        params = np.repeat(policy.params(obs), size, axis=0)
+        if self.actions == "all":
+            action = np.tile(np.arange(size), len(obs))[:, None]
+            said = family.logprob(torch.from_numpy(params), torch.from_numpy(action))
+            logprob = said.numpy()
+        else:
+            action, logprob = family.sample(params, noise.first)
+            if own is not None:
+                action[::size], logprob[::size] = own
+        rounds, outcome = look_ahead(
+            self.backend,
+            self.codec,
+            policy,
+            np.repeat(states, size, axis=0),
+            np.repeat(obs, size, axis=0),
+            noise,
+            first=self.codec.decode(action),
+            horizon=self.horizon,
+            reward=self.reward,
+        )
+        cost.add(outcome)
+        value = discounted(rounds, self.gamma, len(action))
+        return Tried(action, logprob, value, outcome.terminated)
+
+    def _warn_if_equal(self, value: Floats) -> None:
+        """Say at first when nothing can be learned: a tiled reward, or too short a look-ahead."""
+        first, self._sampled = not self._sampled, True
+        by_state = value.reshape(-1, self.group_size)
+        if not first or (by_state != by_state[:, :1]).any():
+            return
+        ahead = "up to the end of the episode"
+        if self.horizon is not None:
+            ahead = f"within group.horizon={self.horizon}: raise it, or reward what changes sooner"
+        log.warning(
+            "every action is worth the same at each of %d states: the reward does not depend on "
+            "the action %s",
+            len(by_state),
+            ahead,
+        )
+
+    def _rollout(self, visits: Visits, tried: Tried, cost: Cost) -> Rollout:
+        """Make every candidate a member of one row."""
+        size, count = self.group_size, len(tried.value)
+        state = np.repeat(visits.drawn, size)
+        obs = visits.obs[state]
+        check_finite(obs, tried.value)
+        by_policy = self.actions == "all" and self.weighting == "policy"
+        return Rollout(
+            obs=torch.from_numpy(obs),
+            action=torch.from_numpy(tried.action),
+            logprob=tried.logprob,
+            reward=tried.value,
+            member=np.arange(count),
+            step=np.zeros(count, dtype=np.int64),
+            weight=np.exp(tried.logprob.astype(np.float64)) if by_policy else np.ones(count),
+            group=np.repeat(np.arange(len(visits.drawn)), size),
+            seed=visits.seed[state],
+            role=np.full(count, LEARN, dtype=np.int8),
+            terminated=tried.terminated,
+            truncated=np.zeros(count, dtype=bool),  # an action is not cut off by a time limit
+            episodes=visits.episodes,
+            parent=visits.walk[state],
+            parent_step=visits.step[state],
+            **cost.facts(visits),
+        )
+
+
+class _Best:
+    """Who walks on from the best candidate of every state.
+
+    Args:
+        trail: the walks.
+        simulator: what they are walked in; it is left as it was found.
+        attempt: `f(states, obs, address) -> Tried`.
+        tried: receives what was tried, in the order in which states are visited.
+    """
+
+    def __init__(
+        self,
+        trail: Trail,
+        simulator: Simulator,
+        attempt: Callable[[NDArray, NDArray, Ints], Tried],
+        tried: list[Tried],
+    ) -> None:
+        self._trail = trail
+        self._simulator = simulator
+        self._attempt = attempt
+        self._tried = tried
+
+    def act(
+        self, obs: NDArray, noise: NDArray[np.float64] | None
+    ) -> tuple[NDArray, NDArray[np.float32]]:
+        """Look ahead from where the walks are, and return the best actions."""
+        ids, states = self._trail.living, self._simulator.save(self._trail.living)
+        tried = self._attempt(states, obs, self._trail.address)
+        self._simulator.restore(ids, states)
+        self._tried.append(tried)
+        best = tried.value.reshape(len(obs), -1).argmax(axis=1)
+        place = best + np.arange(len(obs)) * (len(tried.value) // len(obs))
+        return tried.action[place], tried.logprob[place]
+
+
+def _joined(parts: list[Tried]) -> Tried:
+    return Tried(
+        **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Tried)}
+    )

@@ -1,0 +1,243 @@
+"""Walks of the policy, and the states drawn from what they visited.
+
+A walk is a whole episode: if walks were cut, late states would never be seen. Which of the visited
+states are drawn is decided by numbers with an address of their own, so the same states are drawn
+whatever else is simulated.
+"""
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grpo_cli.envs import Codec, Simulator
+from grpo_cli.policies import Policy
+from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
+from grpo_cli.rollout import Episodes, Floats, Ints, join_episodes
+from grpo_cli.walk import Outcome, Round, walk
+
+# Walks are shorter than a million steps: a number of this system says walk and step.
+WALK = 2**20
+
+
+class Actor(Protocol):
+    """Who walks: a policy, or one that looks ahead first."""
+
+    def act(
+        self, obs: NDArray, noise: NDArray[np.float64] | None
+    ) -> tuple[NDArray, NDArray[np.float32]]:
+        """Choose actions; see `Policy.act`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Visits:
+    """All T states that walks visited, ordered by walk, then step, and V that were drawn."""
+
+    address: Ints  # [T], says walk and step, and nothing about what else was visited
+    obs: NDArray  # [T, *O]
+    action: NDArray  # [T, A], the walk's own, flat
+    logprob: NDArray[np.float32]  # [T], its log-probability, nats
+    reward: Floats  # [T], what the walk got for it
+    seed: Ints  # [T], what the walk was reset with
+    last: NDArray[np.bool_]  # [T], the walk's step ended the episode
+    terminated: NDArray[np.bool_]  # [T], by termination
+    order: Ints  # [T], places of these states in the order in which they were visited
+    drawn: Ints  # [V], ascending
+    states: dict[int, NDArray]  # [1, ...] by address: the drawn, and maybe others
+    episodes: Episodes  # the walks
+    slot_steps: int
+    env_s: float
+    act_s: float
+
+    def saved(self, rows: Ints) -> NDArray:
+        """Return simulator states, [len(rows), ...]."""
+        return np.concatenate([self.states[address] for address in self.address[rows].tolist()])
+
+    @property
+    def walk(self) -> Ints:
+        """Number of the walk, [T]."""
+        return self.address // WALK
+
+    @property
+    def step(self) -> Ints:
+        """Step of the walk, [T]."""
+        return self.address % WALK
+
+
+class Draw:
+    """The states with the `size` smallest keys of all that were offered, without keeping the rest.
+
+    Every visited state is drawn with the same probability, and few are saved.
+
+    Args:
+        size: how many to draw.
+        successors: keep the state one step later as well.
+    """
+
+    def __init__(self, size: int, successors: bool) -> None:
+        self.size = size
+        self.successors = successors
+        self.states: dict[int, NDArray] = {}  # by address; some that were drawn only for a while
+        self._drawn: list[
+            tuple[float, int]
+        ] = []  # a heap of (-key, address), the largest key on top
+
+    def wants(self, keys: list[float], address: list[int]) -> NDArray[np.bool_]:
+        """Say which of the offered states must be saved, [B]."""
+        full = len(self._drawn) == self.size
+        bound = -self._drawn[0][0] if full else np.inf
+        after = [self.successors and number - 1 in self.states for number in address]
+        return (np.array(keys) < bound) | after
+
+    def save(self, key: float, address: int, state: NDArray) -> None:
+        """Keep a state that was wanted, [1, ...]."""
+        self.states[address] = state
+        if len(self._drawn) < self.size:
+            heapq.heappush(self._drawn, (-key, address))
+        else:
+            heapq.heappushpop(self._drawn, (-key, address))
+
+    @property
+    def drawn(self) -> list[int]:
+        """Addresses of the states that were drawn, ascending: by walk, then step."""
+        return sorted(address for _, address in self._drawn)
+
+
+class Trail:
+    """A simulator that keeps states on its way: the backend contract, all walks step together.
+
+    Args:
+        simulator: steps the walks.
+        first: number of the first walk.
+        keys: a random number for every state that is visited.
+        draw: keeps the states.
+    """
+
+    def __init__(self, simulator: Simulator, first: int, keys: ActionNoise, draw: Draw) -> None:
+        self.name = simulator.name
+        self.living = np.arange(0)  # slots of the walks that go on
+        self.address = np.arange(0)  # of the states they are in
+        self._simulator = simulator
+        self._first = first
+        self._keys = keys
+        self._draw = draw
+
+    def reset(self, seeds: Ints) -> NDArray:
+        """Start the walks."""
+        obs = self._simulator.reset(seeds)
+        self._come_to(np.arange(len(seeds)), 0)
+        return obs
+
+    def step(self, ids: Ints, actions: NDArray) -> Any:  # noqa: ANN401 - see `Backend`
+        """Step the walks `ids`."""
+        said = self._simulator.step(ids, actions)
+        self._come_to(ids[~(said[2] | said[3])], int(self.address[0] % WALK) + 1)
+        return said
+
+    def close(self) -> None:
+        """Close the simulator."""
+        self._simulator.close()
+
+    def _come_to(self, living: Ints, step: int) -> None:
+        if not len(living):
+            return
+        self.living, self.address = living, (self._first + living) * WALK + step
+        keys = self._keys.at(np.full_like(living, step), living)[:, 0]
+        wanted = self._draw.wants(keys.tolist(), self.address.tolist())
+        if wanted.any():
+            states = self._simulator.save(living[wanted])
+            chosen = zip(keys[wanted].tolist(), self.address[wanted].tolist(), strict=True)
+            for place, (key, address) in enumerate(chosen):
+                self._draw.save(key, address, states[place : place + 1])
+
+
+def visit(
+    simulator: Simulator,
+    codec: Codec,
+    policy: Policy,
+    draw: Draw,
+    *,
+    seed: int,
+    update: int,
+    walks: int,
+    at_least: int,
+    actor: Callable[[Trail], Actor] | None = None,
+) -> Visits:
+    """Play whole episodes and draw from the states on their way.
+
+    Args:
+        simulator: steps the walks.
+        codec: turns flat actions into the environment's.
+        policy: who walks, unless `actor` makes another of the trail.
+        draw: draws the states.
+        seed: the run's seed.
+        update: number of the policy update.
+        walks: how many are played side by side; more follow until enough states were visited.
+        at_least: states to visit.
+        actor: makes the one who walks.
+
+    Raises:
+        EnvError: the environment raised.
+    """
+    parts: list[tuple[list[Round], Outcome, Ints]] = []
+    visited = first = 0
+    while visited < at_least:
+        numbers = range(first, first + min(walks, simulator.slots or walks))
+        starts = [rng(seed, Purpose.START, update, number) for number in numbers]
+        seeds = np.concatenate([reset_seeds(start, 1, Use.TRAIN) for start in starts])
+        noise = [rng(seed, Purpose.ACTION, update, number) for number in numbers]
+        keys = [rng(seed, Purpose.SELECT, update, number) for number in numbers]
+        trail = Trail(simulator, first, ActionNoise(keys, 1, 1), draw)
+        rounds: list[Round] = []
+        who: Any = policy if actor is None else actor(trail)
+        outcome = walk(
+            trail,
+            codec,
+            who,
+            seeds,
+            ActionNoise(noise, 1, policy.family.noise_width),
+            rounds=rounds,
+        )
+        parts.append((rounds, outcome, seeds))
+        visited += int(outcome.length.sum())
+        first = numbers.stop
+    return _visits(parts, draw)
+
+
+def _visits(parts: list[tuple[list[Round], Outcome, Ints]], draw: Draw) -> Visits:
+    """Put the walks together."""
+    first, columns = 0, []
+    for rounds, outcome, _ in parts:
+        columns += [(first + member, *rest) for member, *rest in rounds]
+        first += len(outcome.length)
+    walked, step, obs, action, logprob, reward = (
+        np.concatenate(column) for column in zip(*columns, strict=True)
+    )
+    address = walked * WALK + step
+    order = np.argsort(address)
+    address, walked = address[order], walked[order]
+    outcomes = [outcome for _, outcome, _ in parts]
+    episodes = join_episodes([Episodes(o.ret, o.length, o.success) for o in outcomes])
+    ended = np.concatenate([outcome.terminated for outcome in outcomes])
+    last = step[order] == episodes.length[walked] - 1
+    return Visits(
+        address=address,
+        obs=obs[order],
+        action=action[order],
+        logprob=logprob[order],
+        reward=reward[order].astype(np.float64),
+        seed=np.concatenate([seeds for *_, seeds in parts])[walked],
+        last=last,
+        terminated=last & ended[walked],
+        order=order,
+        drawn=np.searchsorted(address, draw.drawn),
+        states=draw.states,
+        episodes=episodes,
+        slot_steps=sum(outcome.slot_steps for outcome in outcomes),
+        env_s=sum(outcome.env_s for outcome in outcomes),
+        act_s=sum(outcome.act_s for outcome in outcomes),
+    )
