@@ -34,9 +34,10 @@ def say(error: dict[str, Any], debug: bool = False, job: str = "") -> None:
     """Print one line of what happened and one of what to do, on stderr."""
     if debug:
         sys.stderr.write(error["traceback"])
-    sys.stderr.write(f"error: {job}{error['what']}\n")
+    stopped = error["exit_code"] in (INTERRUPTED, TERMINATED)
+    sys.stderr.write(f"{'stopped' if stopped else 'error'}: {job}{error['what']}\n")
     if error["fix"]:
-        sys.stderr.write(f"  fix: {error['fix']}\n")
+        sys.stderr.write(f"  {'next' if stopped else 'fix'}: {error['fix']}\n")
 
 
 def leave(error: dict[str, Any], debug: bool = False) -> NoReturn:

@@ -1,5 +1,6 @@
 """The config of a run that is already there: data, until trust is established."""
 
+import copy
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,23 +35,29 @@ def mark(text: str, cfg: DictConfig) -> dict[str, Any]:
     }
 
 
-def open_config(run: RunFolder, *, trusted: bool, named: set[str]) -> DictConfig:
+def open_config(
+    run: RunFolder, *, trusted: bool, named: set[str], to_train: bool = False
+) -> DictConfig:
     """Read a run's config, and decide whether the code it needs to act may be imported.
 
     Args:
         run: the run's folder.
         trusted: the person said `--trust`.
         named: parts that the person named on this command line.
+        to_train: all of its code is to be imported, not the environment and the policy alone;
+            interpolations stay as they are.
 
     Raises:
-        CheckpointError: the config is damaged, or a stranger's and its environment or policy is
-            code of its own.
+        CheckpointError: the config is damaged, or a stranger's and what is to be imported is code
+            of its own.
     """
     text = run.read("config.yaml")
     try:
         saved = OmegaConf.create(text)
         cfg = OmegaConf.merge(OmegaConf.structured(TrainConf), saved)
-        OmegaConf.resolve(cfg)
+        resolved = copy.deepcopy(cfg)
+        OmegaConf.resolve(resolved)
+        cfg = cfg if to_train else resolved
     except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"{run.path}/config.yaml is damaged: {str(error).splitlines()[0]}",
@@ -64,16 +71,17 @@ def open_config(run: RunFolder, *, trusted: bool, named: set[str]) -> DictConfig
         raise CheckpointError(
             f"{run.path}/config.yaml names no policy", "use another run, or a copy of this one"
         )
-    _require_trust(run, text, cfg, trusted, named)
+    names = trust.own_code(cfg)
+    if not to_train:
+        names = [name for name in names if name in (str(cfg.env.id), str(cfg.policy.name))]
+    _require_trust(run, text, cfg, trusted, named, names)
     return cfg
 
 
 def _require_trust(
-    run: RunFolder, text: str, cfg: DictConfig, trusted: bool, named: set[str]
+    run: RunFolder, text: str, cfg: DictConfig, trusted: bool, named: set[str], names: list[str]
 ) -> None:
-    """Allow the environment and the policy to be imported; nothing else of a run is."""
-    used = {str(cfg.env.id), str(cfg.policy.name)}
-    names = [name for name in trust.own_code(cfg) if name in used]
+    """Allow the code of these names to be imported; nothing else of a run is."""
     if not names:
         return
     meta = run.read_json("meta.json")
