@@ -55,7 +55,17 @@ class BelowMinReward(GrpoError):
 
 
 class WorkerLost(EnvError):
-    """A worker process of the environment died or hung; its work can be done again."""
+    """A worker process of the environment died or hung; its work can be done again.
+
+    Args:
+        what: one line.
+        fix: one line.
+        details: its traceback, as far as it could still tell.
+    """
+
+    def __init__(self, what: str, fix: str = "", details: str = "") -> None:
+        super().__init__(what, fix)
+        self.details = details
 
 
 class Stopped(GrpoError):

@@ -201,7 +201,8 @@ def build_sampler(
     max_resample = node.get("max_resample", 0)
     groups.check_memory(source, members * (1 + max_resample))
     slots = node.get("slots") or members
-    backend, why = make_backend(words["backend"]["name"], source, min(slots, members))
+    name, *waits = words["backend"].values()
+    backend, why = make_backend(name, source, min(slots, members), *waits)
     view.notice(f"backend {backend.name}: {why}")
     mode = component(groups, node)(
         backend, source.codec, num_groups, played, words["seed"], *([True] if greedy else [])

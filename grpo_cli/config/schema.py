@@ -250,6 +250,7 @@ COMPONENT_RULES: dict[str, Rule] = {
     "optim.schedule": Rule(choices=("constant", "linear")),
     "optim.max_grad_norm": _POSITIVE_OR_NULL,
     "optim.target_kl": _POSITIVE_OR_NULL,
+    "backend.timeout_s": _POSITIVE,
     "eval.episodes": _COUNT,
     "eval.confirm_episodes": _COUNT,
     "eval.final_episodes": _COUNT,
