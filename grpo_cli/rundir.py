@@ -40,7 +40,9 @@ class RunFolder:
     def discard_if_empty(self) -> None:
         """Remove a run that ended before its first update: it holds nothing but its config."""
         metrics = self.path / "metrics.jsonl"
-        if any(self.checkpoints.iterdir()) or (metrics.exists() and metrics.stat().st_size):
+        if metrics.exists() and metrics.stat().st_size:
+            return
+        if any(self.checkpoints.iterdir()) or any(self.path.glob("crash-*")):
             return
         shutil.rmtree(self.path, ignore_errors=True)
         for folder in self.path.parents[:2]:  # runs/<env>, runs

@@ -2,7 +2,7 @@
 
 import typer
 
-from grpo_cli.cli import config, evaluate, flags, tensorboard, train
+from grpo_cli.cli import config, doctor, evaluate, flags, inspect, repro, tensorboard, train
 from grpo_cli.cli.help import Verbs
 
 __all__ = ["app", "main"]
@@ -24,7 +24,7 @@ def grpo(context: typer.Context, version: flags.Version = False, help: flags.Hel
         context.get_help()
 
 
-for verb in (train, evaluate, config, tensorboard):
+for verb in (train, evaluate, config, inspect, doctor, repro, tensorboard):
     verb.register(app)
 
 

@@ -33,7 +33,12 @@ PARTS_WITH_CODE = (
 
 
 def train_job(
-    cfg: DictConfig, *, overrides: list[str], view: View, resumed: Resumed | None = None
+    cfg: DictConfig,
+    *,
+    overrides: list[str],
+    view: View,
+    resumed: Resumed | None = None,
+    root: Path = rundir.ROOT,
 ) -> dict[str, Any]:
     """Train a policy and score it.
 
@@ -45,6 +50,7 @@ def train_job(
         overrides: the words of the command line, kept with the run.
         view: what a person sees.
         resumed: a run to go on with; `resume=auto` looks for one itself.
+        root: where new run folders are made.
 
     Returns:
         The summary that is also written to `summary.json`.
@@ -66,7 +72,7 @@ def train_job(
         at = None if resumed is None else built.load(resumed.saved, resumed.path)
         if at is not None and resumed is not None and "stop_at" in resumed.changed:
             at.reached = False
-        run = _make_run(cfg, words, built, overrides) if resumed is None else resumed.run
+        run = _make_run(cfg, words, built, overrides, root) if resumed is None else resumed.run
         stack.callback(run.discard_if_empty)
         stack.enter_context(run.alone())
         if resumed is not None and at is not None:
@@ -229,11 +235,11 @@ def _name_absolutely(cfg: DictConfig) -> None:
 
 
 def _make_run(
-    cfg: DictConfig, words: dict[str, Any], built: Built, overrides: list[str]
+    cfg: DictConfig, words: dict[str, Any], built: Built, overrides: list[str], root: Path
 ) -> RunFolder:
     """Make the run folder and what identifies it; a folder that cannot be filled is removed."""
     source = built.source
-    run = rundir.create(source.slug, words["name"], words["seed"])
+    run = rundir.create(source.slug, words["name"], words["seed"], root)
     text = OmegaConf.to_yaml(cfg, resolve=False)
     meta = rundir.metadata(source.id, words["seed"])
     meta |= mark(text, cfg)

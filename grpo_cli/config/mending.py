@@ -80,9 +80,9 @@ def packed(scored: Scored) -> tuple[dict[str, Tensor], dict[str, Any]]:
         for entry in fields(part):
             value = getattr(part, entry.name)
             if isinstance(value, np.ndarray):
-                tensors[prefix + entry.name] = torch.from_numpy(np.ascontiguousarray(value))
+                tensors[prefix + entry.name] = torch.tensor(value)
             elif isinstance(value, Tensor):
-                tensors[prefix + entry.name] = value
+                tensors[prefix + entry.name] = value.clone()  # files share no memory
             elif isinstance(value, int | float) or value is None:
                 facts[prefix + entry.name] = value
     return tensors, facts
