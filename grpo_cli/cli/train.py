@@ -80,9 +80,10 @@ def _resume(words: Words, given: dict[str, str], trust: bool, quiet: bool, json:
     from grpo_cli.sinks.view import View
 
     view: View = View(quiet=quiet, json=json)
-    with warnings_to(view.warn), explained(()):
+    with warnings_to(view.warn):
         word, allowed = given["resume"], allow == "allow"
-        cfg, resumed = named_run(word, others, allow=allowed, trusted=trust)
+        with explained():
+            cfg, resumed = named_run(word, others, allow=allowed, trusted=trust)
         summary = train_job(cfg, overrides=words.overrides, view=view, resumed=resumed)
     return {"overrides": words.overrides, "summary": summary}
 
