@@ -129,6 +129,8 @@ def _checked(folder: Path, name: str, entry: object) -> bytes:
     path = folder / name
     if not isinstance(entry, dict) or not isinstance(entry.get("bytes"), int):
         raise damaged(folder / NAME, f"it says nothing of {name}")
+    if name.endswith(".json") and entry["bytes"] > SMALL:
+        raise damaged(path, f"it claims {entry['bytes']:,} bytes")
     try:
         data = read_file(path, entry["bytes"])
     except FileNotFoundError as error:

@@ -18,7 +18,7 @@ from grpo_cli.checkpoint import Checkpoint
 from grpo_cli.config import files
 from grpo_cli.config.build import absolute
 from grpo_cli.config.combinations import check_combinations
-from grpo_cli.config.saved import open_config
+from grpo_cli.config.saved import open_config, parsed
 from grpo_cli.config.schema import COMPONENT_RULES, GROUPS, NAMED, Rule, everyday, is_own
 from grpo_cli.config.suggest import did_you_mean, listed, unknown_key
 from grpo_cli.config.values import Expected
@@ -108,7 +108,7 @@ def same_run(cfg: DictConfig, say: Callable[[str], None]) -> Resumed | None:
             continue
         try:
             # Compared only: its code is not imported from there, but as this command names it.
-            there = _tree(OmegaConf.create(run.read("config.yaml")))
+            there = _tree(parsed(run.read("config.yaml")))
             if there["env"]["id"] != wanted["env"]["id"]:
                 continue
             changed = _changed(there, wanted)

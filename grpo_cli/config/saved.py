@@ -5,14 +5,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from yaml import SafeLoader, YAMLError, parse
+from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from grpo_cli.config import trust
 from grpo_cli.config.schema import TrainConf, is_own
 from grpo_cli.errors import CheckpointError
 from grpo_cli.rundir import RunFolder
+
+DEEPEST = 50  # levels of nesting in a config
 
 
 def mark(text: str, cfg: DictConfig) -> dict[str, Any]:
@@ -53,12 +56,12 @@ def open_config(
     """
     text = run.read("config.yaml")
     try:
-        saved = OmegaConf.create(text)
+        saved = parsed(text)
         cfg = OmegaConf.merge(OmegaConf.structured(TrainConf), saved)
         resolved = copy.deepcopy(cfg)
         OmegaConf.resolve(resolved)
         cfg = cfg if to_train else resolved
-    except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
+    except (OmegaConfBaseException, YAMLError, ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"{run.path}/config.yaml is damaged: {str(error).splitlines()[0]}",
             "use another run, or a copy of this one",
@@ -76,6 +79,22 @@ def open_config(
         names = [name for name in names if name in (str(cfg.env.id), str(cfg.policy.name))]
     _require_trust(run, text, cfg, trusted, named, names)
     return cfg
+
+
+def parsed(text: str) -> DictConfig | ListConfig:
+    """Parse a saved config, which may be a stranger's.
+
+    Raises:
+        ValueError: it uses aliases or is nested deeply; ours never do, and a few lines of either
+            take for ever.
+        YAMLError, OmegaConfBaseException, RecursionError: it is no YAML.
+    """
+    depth = 0
+    for event in parse(text, Loader=SafeLoader):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if isinstance(event, AliasEvent) or depth > DEEPEST:
+            raise ValueError("it uses aliases, or is nested too deeply")
+    return OmegaConf.create(text)
 
 
 def _require_trust(
