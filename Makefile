@@ -12,7 +12,7 @@ TRAIN ?= env=CartPole-v1 group_size=8
 PYTEST ?= -n auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all check fmt clean
+.PHONY: help setup train test test-all torture check fmt clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: $(STAMP)  ## run the default tests (about three minutes at most)
 
 test-all: $(STAMP)  ## run every test, the slow ones too
 	@$(BIN)/python -m pytest $(PYTEST) -m ""
+
+torture: $(STAMP)  ## kill, flip, cut and fill up; figures into docs/reliability.md (half an hour)
+	@$(BIN)/python benchmarks/torture.py
 
 check: $(STAMP)  ## formatting, lint and types; changes nothing
 	@$(BIN)/ruff format --check

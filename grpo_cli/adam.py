@@ -78,6 +78,18 @@ class Adam:
             }
         }
 
+    @torch.no_grad()
+    def load_state_dict(self, saved: dict[str, dict[int, dict[str, Tensor]]]) -> None:
+        """Go on where a saved optimizer stood.
+
+        Raises:
+            KeyError, RuntimeError: it belongs to other parameters.
+        """
+        columns = (("step", self._steps), ("exp_avg", self._mean), ("exp_avg_sq", self._square))
+        for name, column in columns:
+            for number, own in enumerate(column):
+                own.copy_(saved["state"][number][name])
+
 
 @torch.no_grad()
 def clip_grad_norm(parameters: Iterable[nn.Parameter], max_norm: float | None) -> Tensor:

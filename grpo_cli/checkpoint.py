@@ -5,24 +5,25 @@ with sizes and SHA-256 comes last, and one rename makes it appear. Loading check
 and runs no code: no pickle, no imports.
 """
 
-import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from grpo_cli import manifest
 from grpo_cli.adam import Adam
 from grpo_cli.errors import CheckpointError
 
-SCHEMA = 1
 FILES = ("policy.safetensors", "state.safetensors", "state.json")
+BATCH = "batch.safetensors"
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,13 @@ class Checkpoint:
         policy: the policy's tensors by name.
         state: further tensors (optimizer, reference) by name.
         facts: plain numbers and words (counters, environment, scalings).
+        batch: what an update was about to learn from; only in a crash bundle.
     """
 
     policy: dict[str, Tensor]
     state: dict[str, Tensor]
     facts: dict[str, Any]
+    batch: dict[str, Tensor] = field(default_factory=dict)
 
 
 def optimizer_tensors(optimizer: Adam | torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -47,6 +50,21 @@ def optimizer_tensors(optimizer: Adam | torch.optim.Optimizer) -> dict[str, Tens
         for number, entry in optimizer.state_dict()["state"].items()
         for name, value in entry.items()
     }
+
+
+def load_optimizer(optimizer: Adam, tensors: dict[str, Tensor]) -> None:
+    """Give an optimizer the state that `optimizer_tensors` returned.
+
+    Raises:
+        KeyError, RuntimeError: it belongs to other parameters.
+    """
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        kind, _, rest = name.partition("/")
+        if kind == "optimizer":
+            number, _, column = rest.partition("/")
+            state.setdefault(int(number), {})[column] = tensor
+    optimizer.load_state_dict({"state": state})
 
 
 def save(folder: Path, step: int, checkpoint: Checkpoint, *, keep: int, best: bool) -> Path:
@@ -68,7 +86,7 @@ def save(folder: Path, step: int, checkpoint: Checkpoint, *, keep: int, best: bo
     final = folder / f"step-{step:09d}"
     try:
         if not final.exists():
-            _write(folder, final, checkpoint, step)
+            write(final, step, checkpoint)
         _link(folder / "last", final.name)
         if best:
             _link(folder / "best", final.name)
@@ -87,63 +105,81 @@ def load(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: it is missing, damaged, or of a newer schema.
     """
-    manifest = _manifest(path)
-    content = {name: _checked(path / name, manifest["files"].get(name)) for name in FILES}
-    return Checkpoint(
-        policy=load_tensors(content["policy.safetensors"]),
-        state=load_tensors(content["state.safetensors"]),
-        facts=json.loads(content["state.json"]),
-    )
-
-
-def _write(folder: Path, final: Path, checkpoint: Checkpoint, step: int) -> None:
-    # The name must not look like a checkpoint: a crash may leave it behind.
-    partial = folder / f".partial-{os.getpid()}-{step}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    content = manifest.verified(path)
     try:
-        content = {
-            "policy.safetensors": save_tensors(_plain(checkpoint.policy)),
-            "state.safetensors": save_tensors(_plain(checkpoint.state)),
-            "state.json": _json(checkpoint.facts),
-        }
-        for name, data in content.items():
-            _write_synced(partial / name, data)
-        files = {
-            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-            for name, data in content.items()
-        }
-        manifest = {"schema": SCHEMA, "step": step, "files": files}
-        _write_synced(partial / "manifest.json", _json(manifest))
-        _sync_folder(partial)
+        return Checkpoint(
+            policy=load_tensors(content["policy.safetensors"]),
+            state=load_tensors(content["state.safetensors"]),
+            facts=dict(json.loads(content["state.json"])),
+            batch=load_tensors(content[BATCH]) if BATCH in content else {},
+        )
+    except KeyError as error:
+        raise manifest.damaged(path, f"{error.args[0]} is missing from the manifest") from error
+    except (SafetensorError, ValueError, TypeError, RecursionError) as error:
+        raise manifest.damaged(path, f"it holds something else: {error}") from error
+
+
+def write(final: Path, step: int, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint beside its final name, then make it appear by one rename.
+
+    Raises:
+        OSError: disk full, no permission; nothing is left behind.
+    """
+    content = {
+        "policy.safetensors": save_tensors(_plain(checkpoint.policy)),
+        "state.safetensors": save_tensors(_plain(checkpoint.state)),
+        "state.json": manifest.as_json(checkpoint.facts),
+    }
+    if checkpoint.batch:
+        content[BATCH] = save_tensors(_plain(checkpoint.batch))
+    # The name must not look like a checkpoint: a crash may leave it behind.
+    partial = final.parent / f".partial-{os.getpid()}-{final.name}"
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        manifest.write(partial, step, content)
         partial.rename(final)
-        _sync_folder(folder)
+        manifest.sync_folder(final.parent)
     except OSError:
         shutil.rmtree(partial, ignore_errors=True)
         raise
 
 
+def take_up(folder: Path, chosen: Path, best: int | None) -> list[str]:
+    """Make `chosen` the last checkpoint of its run again, before the run goes on from it.
+
+    What a crash left half written is removed. Newer checkpoints would mix with those that are now
+    to come: they are renamed, never deleted.
+
+    Args:
+        folder: the run's `checkpoints/`.
+        chosen: one of its checkpoints.
+        best: env steps of the checkpoint that was the best then, if any.
+
+    Returns:
+        The new names of the newer checkpoints.
+
+    Raises:
+        OSError: the folder cannot be changed.
+    """
+    for remains in folder.glob(".[pl]*-*"):  # .partial-, .pruned-, .last-
+        shutil.rmtree(remains, ignore_errors=True) if remains.is_dir() else remains.unlink()
+    aside = []
+    for newer in (path for path in manifest.saved(folder) if path.name > chosen.name):
+        to = newer.with_name(f"aside-{newer.name}")
+        shutil.rmtree(to, ignore_errors=True)
+        newer.rename(to)
+        aside.append(to.name)
+    _link(folder / "last", chosen.name)
+    if best is not None and (folder / f"step-{best:09d}").exists():
+        _link(folder / "best", f"step-{best:09d}")
+    else:
+        (folder / "best").unlink(missing_ok=True)
+    return aside
+
+
 def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-
-
-def _json(value: object) -> bytes:
-    return (json.dumps(value, indent=1) + "\n").encode()
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _link(link: Path, target: str) -> None:
@@ -155,50 +191,10 @@ def _link(link: Path, target: str) -> None:
 
 
 def _prune(folder: Path, keep: int) -> None:
+    """Delete all but the newest and the best; a deletion that is cut short leaves no damage."""
     best = (folder / "best").resolve().name
-    for old in sorted(folder.glob("step-*"))[:-keep]:
+    for old in manifest.saved(folder)[:-keep]:
         if old.name != best:
-            shutil.rmtree(old, ignore_errors=True)
-
-
-def _manifest(path: Path) -> dict[str, Any]:
-    file = path / "manifest.json"
-    try:
-        manifest = json.loads(file.read_bytes())
-        schema, files = manifest["schema"], manifest["files"]
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"{path} is no checkpoint: it has no manifest.json",
-            "give a run folder or one of its checkpoints/step-* folders",
-        ) from error
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise _damaged(file, "it cannot be read") from error
-    if not isinstance(files, dict) or not isinstance(schema, int):
-        raise _damaged(file, "it is not a manifest")
-    if schema > SCHEMA:
-        raise CheckpointError(
-            f"{path} was written by a newer grpo (schema {schema}, this one reads {SCHEMA})",
-            "upgrade grpo-cli",
-        )
-    return manifest
-
-
-def _checked(path: Path, entry: object) -> bytes:
-    """Read a file and compare it with its manifest entry."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise _damaged(path, "it is missing") from error
-    if not isinstance(entry, dict):
-        raise _damaged(path, "the manifest does not name it")
-    if len(data) != entry.get("bytes"):
-        raise _damaged(path, f"it has {len(data)} bytes, not {entry.get('bytes')}")
-    if hashlib.sha256(data).hexdigest() != entry.get("sha256"):
-        raise _damaged(path, "its SHA-256 differs from the manifest")
-    return data
-
-
-def _damaged(path: Path, why: str) -> CheckpointError:
-    return CheckpointError(
-        f"checkpoint is damaged: {path}: {why}", "use another checkpoint of this run, or a copy"
-    )
+            doomed = old.with_name(f".pruned-{old.name}")
+            old.rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)

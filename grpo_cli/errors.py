@@ -52,3 +52,31 @@ class BelowMinReward(GrpoError):
     """An evaluation stayed below `min_reward`."""
 
     exit_code = 5
+
+
+class WorkerLost(EnvError):
+    """A worker process of the environment died or hung; its work can be done again.
+
+    Args:
+        what: one line.
+        fix: one line.
+        details: its traceback, as far as it could still tell.
+    """
+
+    def __init__(self, what: str, fix: str = "", details: str = "") -> None:
+        super().__init__(what, fix)
+        self.details = details
+
+
+class Stopped(GrpoError):
+    """A run was asked to end early, and did.
+
+    Args:
+        what: one line.
+        fix: how to go on.
+        exit_code: 130 or 143.
+    """
+
+    def __init__(self, what: str, fix: str = "", exit_code: int = 143) -> None:
+        super().__init__(what, fix)
+        self.exit_code = exit_code

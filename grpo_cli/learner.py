@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from grpo_cli.entropy import EntropyCoef
+from grpo_cli.errors import NonFinite
 from grpo_cli.kl import KlCoef
 from grpo_cli.policies import Policy
 from grpo_cli.reference import Reference
@@ -108,26 +110,36 @@ class Learner:
         return found
 
     def __call__(self, scored: Scored, update: int, progress: float) -> dict[str, float]:
-        """Learn from a scored rollout; `progress` runs from 0 to 1. Returns `train/*` metrics."""
+        """Learn from a scored rollout; `progress` runs from 0 to 1. Returns `train/*` metrics.
+
+        Raises:
+            NonFinite: a loss or a gradient was nan or inf; policy and optimizer are as before.
+        """
         lr = self.lr * (1.0 - progress) if self.anneal else self.lr
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         kl_coef = self.penalty.coef.value if self.penalty is not None else 0.0
         entropy_coef = self.entropy_coef.effective
-        metrics = update_policy(
-            self.policy,
-            self.optimizer,
-            scored,
-            replace(
-                self.objective,
-                kl_coef=kl_coef if self.in_loss else 0.0,
-                entropy_coef=entropy_coef,
-            ),
-            self.schedule,
-            seed=self.seed,
-            update=update,
-            reference=self.reference if self.in_loss else None,
-        )
+        before = _copy(self._learned())
+        try:
+            metrics = update_policy(
+                self.policy,
+                self.optimizer,
+                scored,
+                replace(
+                    self.objective,
+                    kl_coef=kl_coef if self.in_loss else 0.0,
+                    entropy_coef=entropy_coef,
+                ),
+                self.schedule,
+                seed=self.seed,
+                update=update,
+                reference=self.reference if self.in_loss else None,
+            )
+        except NonFinite:
+            self.policy.load_state_dict(before["policy"])
+            self.optimizer.load_state_dict(before["optimizer"])
+            raise
         metrics |= self._surveyed
         # After the update: its ratios compare with the policy that acted, old moments included.
         self.policy.observe(scored.rollout.obs)
@@ -148,6 +160,9 @@ class Learner:
             "train/n_updates": float(self.gradient_steps),
         }
 
+    def _learned(self) -> dict[str, Any]:
+        return {"policy": self.policy.state_dict(), "optimizer": self.optimizer.state_dict()}
+
     def state(self) -> dict[str, Any]:
         """Return counters and coefficients as plain numbers, for a later `load`."""
         return {
@@ -157,8 +172,20 @@ class Learner:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on where a saved learner stood; optimizer and reference have states of their own."""
+        """Go on where a saved learner stood; optimizer and reference have states of their own.
+
+        A coefficient that is not led towards a target is a setting, and stays as it is set.
+        """
         self.gradient_steps = int(state["gradient_steps"])
-        if self.penalty is not None and state["kl_coef"] is not None:
-            self.penalty.coef.load(state["kl_coef"])
-        self.entropy_coef.load(state["entropy_coef"])
+        coef = None if self.penalty is None else self.penalty.coef
+        if coef is not None and coef.target is not None and state["kl_coef"] is not None:
+            coef.load(state["kl_coef"])
+        if self.entropy_coef.target is not None:
+            self.entropy_coef.load(state["entropy_coef"])
+
+
+def _copy(state: Any) -> Any:  # noqa: ANN401 - nested dicts of tensors and plain values
+    """Copy the tensors of a state; `copy.deepcopy` takes ten times as long."""
+    if isinstance(state, dict):
+        return {key: _copy(value) for key, value in state.items()}
+    return state.clone() if isinstance(state, Tensor) else state

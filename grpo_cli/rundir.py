@@ -4,16 +4,22 @@ Nothing of a run is kept anywhere else.
 """
 
 import difflib
+import fcntl
 import json
+import os
 import platform
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from grpo_cli import manifest
 from grpo_cli.errors import CheckpointError, ConfigError
 
 ROOT = Path("runs")
@@ -34,7 +40,9 @@ class RunFolder:
     def discard_if_empty(self) -> None:
         """Remove a run that ended before its first update: it holds nothing but its config."""
         metrics = self.path / "metrics.jsonl"
-        if any(self.checkpoints.iterdir()) or (metrics.exists() and metrics.stat().st_size):
+        if metrics.exists() and metrics.stat().st_size:
+            return
+        if any(self.checkpoints.iterdir()) or any(self.path.glob("crash-*")):
             return
         shutil.rmtree(self.path, ignore_errors=True)
         for folder in self.path.parents[:2]:  # runs/<env>, runs
@@ -73,12 +81,52 @@ class RunFolder:
             CheckpointError: it is missing.
         """
         try:
-            return (self.path / name).read_text()
+            return manifest.read_file(self.path / name, manifest.SMALL).decode()
         except (OSError, UnicodeDecodeError) as error:
             raise CheckpointError(
                 f"{self.path} is no complete run: {name} cannot be read",
                 "give a folder that `grpo train` has made",
             ) from error
+
+    def synced_size(self, name: str) -> int:
+        """Let what was appended to a file survive a power cut; its size in bytes, 0 without it."""
+        try:
+            with (self.path / name).open("rb") as file:
+                os.fsync(file.fileno())
+                return os.fstat(file.fileno()).st_size
+        except OSError:
+            return 0
+
+    def cut(self, name: str, size: int) -> bool:
+        """Cut a file to so many bytes; says whether it had as many."""
+        try:
+            with (self.path / name).open("r+b") as file:
+                had = os.fstat(file.fileno()).st_size
+                file.truncate(min(size, had))
+        except OSError:
+            had = 0
+        return had >= size
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from training in this folder; a dead process keeps nobody out.
+
+        Raises:
+            CheckpointError: another process does.
+        """
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise CheckpointError(
+                    f"another process is training in {self.path}", "wait for it, or end it"
+                ) from error
+            except OSError:  # a file system without locks
+                pass
+            yield
+        finally:
+            os.close(handle)
 
 
 def create(env_slug: str, name: str, seed: int, root: Path = ROOT) -> RunFolder:
@@ -117,8 +165,14 @@ def metadata(env_id: str, seed: int) -> dict[str, Any]:
         "started": datetime.now(UTC).isoformat(),
         "command": sys.argv[1:],
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": versions(),
     }
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions on which a run's numbers depend."""
+    return {name: _version(name) for name in PACKAGES}
 
 
 def find(ckpt: str, root: Path = ROOT) -> tuple[RunFolder, Path]:
@@ -144,6 +198,39 @@ def find(ckpt: str, root: Path = ROOT) -> tuple[RunFolder, Path]:
     raise CheckpointError(f"there is no run or checkpoint {ckpt}", _near(path, root))
 
 
+def find_to_resume(word: str, root: Path = ROOT) -> tuple[RunFolder, Path]:
+    """Find a run and the checkpoint to go on from: the newest, unless one is named.
+
+    Args:
+        word: what `find` takes.
+        root: where runs are.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    path = Path(word)
+    if word != "last" and not (path / "checkpoints").is_dir():
+        return find(word, root)
+    # Not the link: a crash may have come between a checkpoint and its link.
+    run = _newest(root) if word == "last" else RunFolder(path)
+    saved = manifest.saved(run.checkpoints)
+    if not saved:
+        raise CheckpointError(f"{run.path} has no checkpoint", "train it again from the start")
+    return run, saved[-1]
+
+
+def newest_first(root: Path = ROOT) -> list[RunFolder]:
+    """Return all runs, the one that was started last first."""
+    started = {}
+    for file in root.glob("*/*/meta.json"):
+        try:
+            started[file.parent] = str(RunFolder(file.parent).read_json(file.name)["started"])
+        except (CheckpointError, KeyError):
+            continue  # not a run of ours
+    order = sorted(started, key=lambda path: (started[path], path.name), reverse=True)
+    return [RunFolder(path) for path in order]
+
+
 def _linked(run: RunFolder, link: str) -> tuple[RunFolder, Path]:
     target = run.checkpoints / link
     if not target.exists():
@@ -154,17 +241,12 @@ def _linked(run: RunFolder, link: str) -> tuple[RunFolder, Path]:
 
 
 def _newest(root: Path) -> RunFolder:
-    started = {}
-    for file in root.glob("*/*/meta.json"):
-        try:
-            started[file.parent] = json.loads(file.read_text())["started"]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # not a run of ours
-    if not started:
+    runs = newest_first(root)
+    if not runs:
         raise CheckpointError(
             f"there are no runs in {root}/", "train one: grpo train env=CartPole-v1"
         )
-    return RunFolder(max(started, key=lambda path: (started[path], path.name)))
+    return runs[0]
 
 
 def _near(path: Path, root: Path) -> str:

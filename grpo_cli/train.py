@@ -3,18 +3,21 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from grpo_cli.errors import CheckpointError, NonFinite, WorkerLost
 from grpo_cli.evaluate import MODES, Mode, Scores
 from grpo_cli.policies import Policy
 from grpo_cli.rewards import distortion
 from grpo_cli.rollout import LEARN, Rollout, Scored
 from grpo_cli.sinks import Sink
+from grpo_cli.stop import Dropped, Stop
 
 Measured = dict[str, float | np.ndarray]
 Judge = Callable[[Policy, Mode, bool], Scores]
+REPLAYS = 3  # of a rollout whose workers died or hung; what kills them every time is no accident
 
 
 class Sampler(Protocol):
@@ -36,9 +39,12 @@ class Parts:
         learn: `f(scored, update, progress) -> metrics`; progress runs from 0 to 1.
         judge: `f(policy, mode, thorough) -> Scores`, the checks that may stop the run; None: there
             are none.
-        save: `f(steps, update, best)` writes a checkpoint.
+        save: `f(progress, best)` writes a checkpoint.
         sinks: receive metrics.
         warn: says one line to the person.
+        mend: `f(error, scored, progress) -> metrics` makes the policy finite again after an
+            update that was not, or raises.
+        stop: hears requests to end early.
     """
 
     policy: Policy
@@ -46,20 +52,26 @@ class Parts:
     score: Callable[[Rollout], Scored]
     learn: Callable[[Scored, int, float], dict[str, float]]
     judge: Judge | None
-    save: Callable[[int, int, bool], object]
+    save: "Callable[[Progress, bool], object]"
     sinks: list[Sink]
     warn: Callable[[str], None]
+    mend: "Callable[[NonFinite, Scored, Progress], dict[str, float]] | None" = None
+    stop: Stop = field(default_factory=Stop)
 
 
 @dataclass
 class Progress:
-    """Where a run stands."""
+    """Where a run stands; the attributes up to `sampler` go into its checkpoints."""
 
     steps: int = 0  # env steps, every simulated transition counted
-    begun: int = 0  # where this process took them up
     update: int = 0
     best: float = -np.inf  # worse of the two modes at the best evaluation, raw return
+    best_step: int | None = None  # env steps then
     reached: bool = False  # an evaluation reached `stop_at` in both modes
+    broken: int = 0  # updates in a row that were not finite
+    sampler: Any = None  # state of a group mode that has one, before the next rollout
+    since: int = 0  # env steps when this process began
+    saved: int = -1  # env steps of the newest checkpoint
     started: float = field(default_factory=time.perf_counter)
 
 
@@ -72,7 +84,7 @@ def train(
     save_every: int,
     at: Progress | None = None,
 ) -> Progress:
-    """Train until `stop_at` is reached in both modes, or `total_steps` are used up.
+    """Train until `stop_at` is reached in both modes, `total_steps` are used up, or asked to stop.
 
     Args:
         parts: what the run is made of.
@@ -81,42 +93,97 @@ def train(
             error, greedy and sampled; None: never.
         eval_every: evaluate at the first update after each multiple, env steps.
         save_every: the same for checkpoints; one is always written at the end.
-        at: where to go on from; None: the start.
+        at: where a resumed run stands; the parts must be in the state they were in then.
 
     Raises:
-        EnvError: the environment raised.
+        EnvError: the environment raised, or its workers died again and again.
         NonFinite: rewards, observations, losses or gradients stopped being numbers.
+        CheckpointError: the last checkpoint could not be written.
     """
-    at = at or Progress()
+    at = at or Progress(sampler=_state(parts.sampler))
     log_s = 0.0
-    while at.steps < total_steps and not at.reached:
+    while at.steps < total_steps and not at.reached and not parts.stop.asked:
         clock = _Clock()
-        rollout = parts.sampler.sample(parts.policy, at.update)
+        try:
+            rollout = _sample(parts, at)
+        except Dropped:
+            return _finish(parts, at)
         clock.lap("sample_s")
         scored = parts.score(rollout)
         if at.update == 0:
             _warn_of_distortion(scored, parts.warn)
-        metrics: Measured = dict(parts.learn(scored, at.update, at.steps / total_steps))
+        metrics = _learn(parts, scored, at, at.steps / total_steps)
         clock.lap("update_s")
         before, at.steps, at.update = at.steps, at.steps + rollout.sim_steps, at.update + 1
-        better = False
+        better = None
         due = _due(before, at.steps, eval_every) or at.steps >= total_steps
         if due and parts.judge is not None:
             better = _evaluate(parts.policy, parts.judge, at, stop_at, metrics)
             clock.lap("eval_s")
-        if better or at.reached or _due(before, at.steps, save_every) or at.steps >= total_steps:
-            parts.save(at.steps, at.update, better)
         metrics |= scored.measured | _sampled(scored) | clock.read(at, rollout, log_s)
-        log_s = _write(parts.sinks, at.steps, metrics)
+        started = time.perf_counter()
+        for sink in parts.sinks:
+            sink.write(at.steps, metrics)
+        at.sampler = _state(parts.sampler)
+        # After the sinks: a checkpoint knows how much had been written.
+        if better is not None or _due(before, at.steps, save_every):
+            _save(parts, at, better)
+        log_s = time.perf_counter() - started
+    return _finish(parts, at)
+
+
+def _finish(parts: Parts, at: Progress) -> Progress:
+    """Save what has not been saved; without this checkpoint work would be lost."""
+    if at.update and at.saved != at.steps:
+        parts.save(at, False)
+        at.saved = at.steps
     return at
 
 
-def _write(sinks: list[Sink], step: int, metrics: Measured) -> float:
-    """Give every sink the metrics; returns the seconds it took, which the next update reports."""
-    started = time.perf_counter()
-    for sink in sinks:
-        sink.write(step, metrics)
-    return time.perf_counter() - started
+def _sample(parts: Parts, at: Progress) -> Rollout:
+    """Sample the rollout of an update, again where workers were lost: its numbers are the same."""
+    replays = 0
+    while True:
+        try:
+            with parts.stop:
+                return parts.sampler.sample(parts.policy, at.update)
+        except WorkerLost as lost:
+            replays += 1
+            if replays > REPLAYS:
+                raise
+            parts.warn(f"{lost.what}; sampling this rollout again ({replays} of {REPLAYS})")
+            if at.sampler is not None:
+                parts.sampler.load(at.sampler)  # type: ignore[attr-defined]
+
+
+def _state(sampler: Sampler) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    state = getattr(sampler, "state", None)
+    return state() if callable(state) else None
+
+
+def _learn(parts: Parts, scored: Scored, at: Progress, progress: float) -> Measured:
+    try:
+        learned = dict(parts.learn(scored, at.update, progress))
+        at.broken = 0
+    except NonFinite as error:
+        if parts.mend is None:
+            raise
+        at.broken += 1
+        learned = parts.mend(error, scored, at)
+    return dict(learned)
+
+
+def _save(parts: Parts, at: Progress, better: float | None) -> None:
+    """Write a checkpoint; one that cannot be written costs no run, the older ones still stand."""
+    best = at.best, at.best_step
+    if better is not None:
+        at.best, at.best_step = better, at.steps
+    try:
+        parts.save(at, better is not None)
+        at.saved = at.steps
+    except CheckpointError as error:
+        at.best, at.best_step = best
+        parts.warn(f"{error.what}; training goes on")
 
 
 def _due(before: int, after: int, every: int) -> bool:
@@ -126,8 +193,8 @@ def _due(before: int, after: int, every: int) -> bool:
 
 def _evaluate(
     policy: Policy, judge: Judge, at: Progress, stop_at: float | None, metrics: Measured
-) -> bool:
-    """Judge the policy in both modes; says whether it is the best so far.
+) -> float | None:
+    """Judge the policy in both modes; returns the worse score if it is the best so far.
 
     A check has few episodes and is made often, so the first lucky one would end the run: one that
     reaches `stop_at` is made again, thoroughly, and has to exceed it by its standard error.
@@ -144,9 +211,7 @@ def _evaluate(
         if score.success is not None:
             metrics[f"eval/{mode}/success_rate"] = float(score.success.mean())
     worst = min(float(score.ret.mean()) for score in scores.values())
-    better = worst > at.best
-    at.best = max(at.best, worst)
-    return better
+    return worst if worst > at.best else None
 
 
 def _sampled(scored: Scored) -> Measured:
@@ -207,7 +272,7 @@ class _Clock:
             "time/act_s": rollout.act_s,
             "time/log_s": log_s,
             "time/other_s": other,
-            "time/fps": (at.steps - at.begun) / (now - at.started),
+            "time/fps": (at.steps - at.since) / (now - at.started),
             "time/total_timesteps": float(at.steps),
             "time/replay_steps": float(rollout.replay_steps),
             "time/iterations": float(at.update),

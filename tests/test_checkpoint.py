@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from grpo_cli import checkpoint
+from grpo_cli.adam import Adam
 from grpo_cli.checkpoint import FILES, Checkpoint
 from grpo_cli.errors import CheckpointError
 
@@ -55,19 +56,8 @@ def test_a_flipped_bit_anywhere_is_found(tmp_path, name):
         bad = bytearray(good)
         bad[place] ^= 1 << (place % 8)
         (path / name).write_bytes(bad)
-        if name == "manifest.json" and _same_meaning(good, bytes(bad)):
-            continue
         with pytest.raises(CheckpointError):
             checkpoint.load(path)
-
-
-def _same_meaning(good, bad):
-    """White space and the step, which nothing is read from, may change without harm."""
-    try:
-        one, two = json.loads(good), json.loads(bad)
-    except ValueError:
-        return False
-    return one["files"] == two.get("files") and one["schema"] >= two.get("schema", 9)
 
 
 @pytest.mark.parametrize("name", [*FILES, "manifest.json"])
@@ -95,6 +85,37 @@ def test_a_newer_schema_asks_for_an_upgrade(tmp_path):
 def test_a_folder_that_is_no_checkpoint(tmp_path):
     with pytest.raises(CheckpointError, match=r"no manifest\.json"):
         checkpoint.load(tmp_path)
+
+
+def test_a_checkpoint_is_taken_up_again_as_it_was(tmp_path):
+    for step in (1, 2, 3):
+        save(tmp_path, step, value=step, best=step in (1, 3))
+    (tmp_path / ".partial-1-step-000000004").mkdir()  # what crashes leave behind
+    (tmp_path / ".pruned-step-000000000").mkdir()
+    aside = checkpoint.take_up(tmp_path, tmp_path / "step-000000002", best=1)
+    assert aside == ["aside-step-000000003"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "aside-step-000000003", "best", "last", "step-000000001", "step-000000002",
+    ]  # fmt: skip
+    assert os.readlink(tmp_path / "last") == "step-000000002"
+    assert os.readlink(tmp_path / "best") == "step-000000001"
+    checkpoint.take_up(tmp_path, tmp_path / "step-000000002", best=9)
+    assert not (tmp_path / "best").exists()  # it is not there any more
+
+
+def test_an_optimizer_takes_back_its_state():
+    parameters = [torch.nn.Parameter(torch.tensor([1.0, 2.0])) for _ in range(2)]
+    optimizer, other = Adam(parameters, lr=0.1), Adam(parameters, lr=0.1)
+    for parameter in parameters:
+        parameter.grad = torch.tensor([0.5, -1.0])
+    optimizer.step()
+    tensors = checkpoint.optimizer_tensors(optimizer)
+    checkpoint.load_optimizer(other, {**tensors, "reference/x": torch.ones(1)})
+    again = checkpoint.optimizer_tensors(other)
+    assert all(torch.equal(tensors[name], again[name]) for name in tensors)
+    del tensors["optimizer/1/step"]
+    with pytest.raises(KeyError):
+        checkpoint.load_optimizer(other, tensors)
 
 
 def test_a_failed_save_leaves_the_old_ones_and_no_remains(tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ FLOORS: dict[int, frozenset[str]] = {
         "rewards reward_functions transitions returns kl entropy distributions statistics"
         " advantages losses".split()
     ),
-    2: frozenset("adam envs policies sinks checkpoint rundir distributed".split()),
+    2: frozenset("adam envs policies sinks checkpoint manifest rundir stop distributed".split()),
     3: frozenset(
         "groups update minibatches reference survey learner walk evaluate video".split(),
     ),

@@ -58,8 +58,8 @@ class Notes:
         mean = answers.pop(0) if len(answers) > 1 else answers[0]
         return Scores(np.array([mean - 1, mean + 1]), np.array([5, 7]), None)
 
-    def save(self, steps, update, best):
-        self.saved.append((steps, best))
+    def save(self, at, best):
+        self.saved.append((at.steps, best))
 
 
 def make_parts(notes, source=None, scaling=none, **sampler):

@@ -169,7 +169,7 @@ class GRPO:
             with one_thread(self.device), suppress(Stopped):
                 train(
                     parts, total_steps=total, stop_at=None, eval_every=total, save_every=total,
-                    at=Progress(self.num_timesteps, begun=self.num_timesteps, update=self._updates),
+                    at=Progress(self.num_timesteps, since=self.num_timesteps, update=self._updates),
                 )  # fmt: skip
         finally:
             for sink in parts.sinks:

@@ -2,7 +2,17 @@
 
 import typer
 
-from grpo_cli.cli import config, evaluate, flags, presets, tensorboard, train
+from grpo_cli.cli import (
+    config,
+    doctor,
+    evaluate,
+    flags,
+    inspect,
+    presets,
+    repro,
+    tensorboard,
+    train,
+)
 from grpo_cli.cli.help import Verbs
 
 __all__ = ["app", "main"]
@@ -24,7 +34,7 @@ def grpo(context: typer.Context, version: flags.Version = False, help: flags.Hel
         context.get_help()
 
 
-for verb in (train, evaluate, config, presets, tensorboard):
+for verb in (train, evaluate, config, presets, inspect, doctor, repro, tensorboard):
     verb.register(app)
 
 

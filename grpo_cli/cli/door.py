@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from grpo_cli.errors import GrpoError
+from grpo_cli.errors import GrpoError, WorkerLost
 
 INTERRUPTED, TERMINATED = 130, 143
 
@@ -23,6 +23,8 @@ def describe(error: Exception) -> dict[str, Any]:
         # An environment's own message may have many lines.
         what, fix = (" ".join(text.split()) for text in (error.what, error.fix))
         words = {"what": what, "fix": fix, "exit_code": error.exit_code}
+        if isinstance(error, WorkerLost) and error.details:
+            words["details"] = error.details
         return {**words, "traceback": trace}
     first = next(iter(str(error).strip().splitlines()), "")
     what = f"internal: {type(error).__name__}{': ' if first else ''}{first}"
@@ -34,9 +36,11 @@ def say(error: dict[str, Any], debug: bool = False, job: str = "") -> None:
     """Print one line of what happened and one of what to do, on stderr."""
     if debug:
         sys.stderr.write(error["traceback"])
-    sys.stderr.write(f"error: {job}{error['what']}\n")
+    sys.stderr.write(error.get("details", ""))
+    stopped = error["exit_code"] in (INTERRUPTED, TERMINATED)
+    sys.stderr.write(f"{'stopped' if stopped else 'error'}: {job}{error['what']}\n")
     if error["fix"]:
-        sys.stderr.write(f"  fix: {error['fix']}\n")
+        sys.stderr.write(f"  {'next' if stopped else 'fix'}: {error['fix']}\n")
 
 
 def leave(error: dict[str, Any], debug: bool = False) -> NoReturn:

@@ -26,6 +26,7 @@ EXAMPLES = (
     ("grpo train -m env=CartPole-v1 seed=0,1,2", "three seeds, one after the other"),
     ("grpo config env=CartPole-v1 lr=0.01", "where each value comes from"),
     ("grpo presets", "published systems, for preset=NAME"),
+    ("grpo train resume=last", "go on with the newest run"),
     ("grpo tensorboard", "the curves of all runs"),
 )
 EXIT_CODES = (
@@ -56,6 +57,11 @@ EVAL_EXAMPLES = (
     ("grpo eval ckpt=last", "the newest run, both modes"),
     ("grpo eval ckpt=best min_reward=475", "exit 5 when a mean is below"),
     ("grpo eval ckpt=last mode=greedy episodes=500 --json", "for programs"),
+)
+DOCTOR_EXAMPLES = (
+    ("grpo doctor", "this computer"),
+    ("grpo doctor env=CartPole-v1", "an environment too; exit 1 when it is not fit"),
+    ("grpo doctor replay=RUN/crash-000012", "the update that was not finite, once more"),
 )
 
 
@@ -178,6 +184,27 @@ class PresetsCommand(_Verb):
             "grpo config env=CartPole-v1 preset=dapo shows what comes from where.",
         )
         page.rows("Examples", PRESETS_EXAMPLES)
+
+
+class PathsCommand(_Verb):
+    """`grpo inspect` and `grpo repro`."""
+
+    usage = "grpo inspect|repro [flags] RUN"
+
+    def sections(self, page: "Page") -> None:
+        """Print examples."""
+        rows = ((f"grpo {self.name} last", "the newest run"), (f"grpo {self.name} runs/...", ""))
+        page.rows("Examples", rows)
+
+
+class DoctorCommand(_Verb):
+    """`grpo doctor`."""
+
+    usage = "grpo doctor [flags] [env=... | replay=RUN/crash-...]"
+
+    def sections(self, page: "Page") -> None:
+        """Print examples."""
+        page.rows("Examples", DOCTOR_EXAMPLES)
 
 
 class TensorboardCommand(_Verb):

@@ -8,7 +8,9 @@ from grpo_cli.cli import flags
 from grpo_cli.cli.door import describe, door, leave, say, warnings_to
 from grpo_cli.cli.help import TrainCommand
 from grpo_cli.cli.words import HYDRA_FLAGS, Words, arrange
-from grpo_cli.errors import ConfigError
+from grpo_cli.config.schema import everyday
+from grpo_cli.config.values import Expected
+from grpo_cli.errors import ConfigError, Stopped
 
 if TYPE_CHECKING:
     from grpo_cli.config.compose import Composed
@@ -41,18 +43,51 @@ def train(
 
 
 def _run(words: Words, trust: bool, quiet: bool, json: bool) -> list[Record]:
+    given = {key: value for key, _, value in (w.partition("=") for w in words.overrides)}
+    if given.get("resume", "auto") not in ("auto", "null"):
+        return [_resume(words, given, trust, quiet, json)]
     from grpo_cli.config.compose import run
+
+    stopped: list[Record] = []
 
     def job(composed: "Composed") -> Record:
         if words.sweeps and not quiet and not json:
             typer.echo(" ".join(["\njob", *composed.overrides]), err=True)
+        if stopped:  # whoever stops one job of a sweep means the sweep
+            return {"overrides": composed.overrides, "error": stopped[0]}
         try:
             summary = _train(composed, trust, quiet, json)
         except Exception as error:
-            return {"overrides": composed.overrides, "error": describe(error)}
+            record = {"overrides": composed.overrides, "error": describe(error)}
+            stopped.extend([record["error"]] if isinstance(error, Stopped) else [])
+            return record
         return {"overrides": composed.overrides, "summary": summary}
 
     return run(words.flags, words.overrides, job, words.dirs)
+
+
+def _resume(words: Words, given: dict[str, str], trust: bool, quiet: bool, json: bool) -> Record:
+    """Go on with a run that is named; its config comes from its folder, not from Hydra."""
+    if words.flags:
+        raise ConfigError(
+            f"resume={given['resume']} goes on with one run, without {words.flags[0]}",
+            "resume=auto finds the run of each job of a sweep",
+        )
+    others = [w for w in words.overrides if w.partition("=")[0] not in ("resume", "resume_changes")]
+    allow = given.get("resume_changes", "ask")
+    Expected.of_field(everyday()["resume_changes"]).check("resume_changes", allow)
+    from grpo_cli.config.explain import explained
+    from grpo_cli.config.jobs import train_job
+    from grpo_cli.config.resume import named_run
+    from grpo_cli.sinks.view import View
+
+    view: View = View(quiet=quiet, json=json)
+    with warnings_to(view.warn):
+        word, allowed = given["resume"], allow == "allow"
+        with explained():
+            cfg, resumed = named_run(word, others, allow=allowed, trusted=trust)
+        summary = train_job(cfg, overrides=words.overrides, view=view, resumed=resumed)
+    return {"overrides": words.overrides, "summary": summary}
 
 
 def _train(composed: "Composed", trust: bool, quiet: bool, json: bool) -> Record:

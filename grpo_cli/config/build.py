@@ -209,7 +209,8 @@ def build_sampler(
     asks = getattr(getattr(make, "func", make), "demand", groups.episodes.demand)
     demand = asks(num_groups, played + bool(greedy), source.max_steps, **settings)
     groups.check_memory(source, demand.rows * (1 + max_resample))
-    backend, why = make_backend(words["backend"]["name"], source, demand.slots, demand.restarts)
+    name, *waits = words["backend"].values()
+    backend, why = make_backend(name, source, demand.slots, demand.restarts, *waits)
     view.notice(f"backend {backend.name}: {why}")
     mode = make(backend, source.codec, num_groups, played, words["seed"], **greedy)
     if played == group_size and not node.get("drop_dead"):

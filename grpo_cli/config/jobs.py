@@ -1,30 +1,30 @@
 """The two jobs of the main verbs, from a checked config to a summary."""
 
 import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from grpo_cli import checkpoint, rundir, video
-from grpo_cli.checkpoint import Checkpoint, optimizer_tensors
 from grpo_cli.config import build
-from grpo_cli.config.build_lookahead import MODES as LOOK_AHEAD
-from grpo_cli.config.build_lookahead import build_lookahead
-from grpo_cli.config.build_reward import build_reward
-from grpo_cli.config.learner import absolute_reference, build_learner
+from grpo_cli.config.built import Built, build_all, require_env, take
+from grpo_cli.config.learner import absolute_reference
+from grpo_cli.config.mending import Mender
+from grpo_cli.config.reporting import make_sinks
+from grpo_cli.config.resume import Resumed, same_run
 from grpo_cli.config.saved import mark, open_config
 from grpo_cli.config.schema import EvalConf, is_own
-from grpo_cli.envs import EnvSource
-from grpo_cli.errors import CheckpointError, ConfigError
+from grpo_cli.config.values import seconds
+from grpo_cli.errors import CheckpointError, ConfigError, Stopped
 from grpo_cli.evaluate import MODES, Evaluator, Mode
 from grpo_cli.evaluate_run import final_scores
-from grpo_cli.learner import Learner
-from grpo_cli.policies import Policy
 from grpo_cli.randomness import Use
 from grpo_cli.rundir import RunFolder
-from grpo_cli.sinks import Jsonl, Sink, TensorBoard
-from grpo_cli.sinks.view import Facts, View
+from grpo_cli.sinks.view import View
+from grpo_cli.stop import Stop
 from grpo_cli.train import Parts, Progress, train
 
 PARTS_WITH_CODE = (
@@ -32,7 +32,14 @@ PARTS_WITH_CODE = (
 )  # fmt: skip
 
 
-def train_job(cfg: DictConfig, *, overrides: list[str], view: View) -> dict[str, Any]:
+def train_job(
+    cfg: DictConfig,
+    *,
+    overrides: list[str],
+    view: View,
+    resumed: Resumed | None = None,
+    root: Path = rundir.ROOT,
+) -> dict[str, Any]:
     """Train a policy and score it.
 
     Every part is built before the run folder is made, so a config that cannot run leaves nothing
@@ -42,76 +49,124 @@ def train_job(cfg: DictConfig, *, overrides: list[str], view: View) -> dict[str,
         cfg: composed and checked.
         overrides: the words of the command line, kept with the run.
         view: what a person sees.
+        resumed: a run to go on with; `resume=auto` looks for one itself.
+        root: where new run folders are made.
 
     Returns:
         The summary that is also written to `summary.json`.
 
     Raises:
         GrpoError: the environment, the config or the numbers do not allow it.
+        Stopped: a signal or `max_time` ended it early; what was learned is saved.
     """
     started = time.perf_counter()
     _name_absolutely(cfg)
+    if cfg.resume == "auto":
+        resumed = same_run(cfg, view.warn)
+    cfg.resume, cfg.resume_changes = None, "ask"  # words of this command, not of the run
     words = build.plain(cfg)
-    build.check_own(words)
-    reward = build_reward(words)
-    device = build.build_device(words["device"])
-    source = build.build_env(words)
-    policy = build.build_policy(words, source, device)
-    if words["group"]["name"] in LOOK_AHEAD:
-        sampler, backend = build_lookahead(words, source, view)
-    else:
-        sampler, backend = build.build_sampler(words, source, view, reward)
-    learner = build_learner(words, policy, source, view.warn)
-    score, scaling = build.build_score(words, reward, learner.survey)
-    stop_at = build.stopping_return(words, source)
-    state = getattr(scaling, "state", None)
-    judge = Evaluator(source, words["seed"], Use.CHECK)
+    stop = Stop()
+    with ExitStack() as stack:
+        built = build_all(words, view)
+        stack.callback(built.backend.close)
+        at = None if resumed is None else built.load(resumed.saved, resumed.path)
+        if at is not None and resumed is not None and "stop_at" in resumed.changed:
+            at.reached = False
+        run = _make_run(cfg, words, built, overrides, root) if resumed is None else resumed.run
+        stack.callback(run.discard_if_empty)
+        stack.enter_context(run.alone())
+        if resumed is not None and at is not None:
+            _take_up(cfg, resumed, at, overrides, view)
+        sinks = make_sinks(cfg, words, run, built, view, at)
+        for sink in sinks:
+            stack.callback(sink.close)
+        judge = Evaluator(built.source, words["seed"], Use.CHECK)
+        stack.callback(judge.close)
+        parts = _parts(built, run, judge, sinks, view, stop)
+        with stop.listen(seconds(words["max_time"])):
+            at = train(
+                parts,
+                total_steps=words["total_steps"],
+                stop_at=built.stop_at,
+                eval_every=words["eval_every"],
+                save_every=words["save_every"],
+                at=at,
+            )
+    if stop.why and not at.reached and at.steps < words["total_steps"]:
+        raise _stopped(stop, run, at)
+    trained = time.perf_counter() - at.started
+    summary = _summary(words, built, run, at, trained)
+    summary["wall_s"] = time.perf_counter() - started
+    run.write_json("summary.json", summary)
+    return summary
+
+
+def _parts(
+    built: Built, run: RunFolder, judge: Evaluator, sinks: list[Any], view: View, stop: Stop
+) -> Parts:
+    """Put together what the loop needs."""
+    words = built.words
     episodes = words["eval"]["episodes"], words["eval"]["final_episodes"]
 
-    run = _make_run(cfg, words, source, overrides)
-    sinks = _sinks(cfg, words, run, source, view, backend.name, stop_at)
-
-    def save(steps: int, update: int, best: bool) -> Path:
-        facts = {
-            "env": source.id,
-            "steps": steps,
-            "update": update,
-            **learner.state(),
-            "reward_scaling": state() if callable(state) else None,
-        }
-        content = Checkpoint(policy.state_dict(), _state_tensors(learner), facts)
+    def save(at: Progress, best: bool) -> Path:
+        content = built.checkpoint(at, run.synced_size("metrics.jsonl"))
         keep = words["checkpoint"]["keep"]
-        return checkpoint.save(run.checkpoints, steps, content, keep=keep, best=best)
+        return checkpoint.save(run.checkpoints, at.steps, content, keep=keep, best=best)
 
-    parts = Parts(
-        policy=policy,
-        sampler=sampler,
-        score=score,
-        learn=learner,
+    return Parts(
+        policy=built.policy,
+        sampler=built.sampler,
+        score=built.score,
+        learn=built.learner,
         judge=lambda policy, mode, thorough: judge.scores(policy, episodes[thorough], mode),
         save=save,
         sinks=sinks,
         warn=view.warn,
+        mend=Mender(built, run, view.warn),
+        stop=stop,
     )
+
+
+def _take_up(
+    cfg: DictConfig, resumed: Resumed, at: Progress, overrides: list[str], view: View
+) -> None:
+    """Put a run folder back to where its checkpoint was made, and note that it is gone on with."""
+    run, facts = resumed.run, resumed.saved.facts
+    view.notice(f"going on with {run.path} at {at.steps:,} env steps, update {at.update:,}")
+    before = facts.get("versions")
+    if before != rundir.versions():
+        view.warn(f"this run was made with {before}: the same numbers are not promised")
     try:
-        at = train(
-            parts,
-            total_steps=words["total_steps"],
-            stop_at=stop_at,
-            eval_every=words["eval_every"],
-            save_every=words["save_every"],
-        )
-    finally:
-        for sink in sinks:
-            sink.close()
-        judge.close()
-        backend.close()
-        run.discard_if_empty()
-    trained = time.perf_counter() - at.started
-    summary = _summary(words, source, run, at, trained, stop_at, policy)
-    summary["wall_s"] = time.perf_counter() - started
-    run.write_json("summary.json", summary)
-    return summary
+        for name in checkpoint.take_up(run.checkpoints, resumed.path, at.best_step):
+            view.warn(f"{run.checkpoints / name}: newer than what this run goes on from, renamed")
+        if not run.cut("metrics.jsonl", int(facts["metrics_bytes"])):
+            view.warn(f"{run.path}/metrics.jsonl has a gap: lines from before the checkpoint")
+        (run.path / "summary.json").unlink(missing_ok=True)
+        meta = run.read_json("meta.json")
+        meta["resumed"] = [
+            *meta.get("resumed", []),
+            {"steps": at.steps, "at": datetime.now(UTC).isoformat(), "words": overrides},
+        ]
+        if resumed.changed:
+            text = OmegaConf.to_yaml(cfg, resolve=False)
+            run.write("config.yaml", text)
+            meta |= mark(text, cfg)
+        run.write_json("meta.json", meta)
+    except OSError as error:
+        raise CheckpointError(
+            f"{run.path} cannot be gone on with: {error.strerror or error}",
+            "free some space, or mend the folder's permissions",
+        ) from error
+
+
+def _stopped(stop: Stop, run: RunFolder, at: Progress) -> Stopped:
+    if not at.update:
+        return Stopped(f"{stop.why} before the first update", exit_code=stop.exit_code)
+    return Stopped(
+        f"{stop.why} at {at.steps:,} env steps; all of it is saved",
+        f"grpo train resume={run.path} goes on",
+        stop.exit_code,
+    )
 
 
 def eval_job(conf: EvalConf, *, view: View, trusted: bool) -> dict[str, Any]:
@@ -141,9 +196,9 @@ def eval_job(conf: EvalConf, *, view: View, trusted: bool) -> dict[str, Any]:
     saved = checkpoint.load(path)
     words = build.plain(cfg)
     source = build.build_env(words)
-    _require_env(saved, path, source)
+    require_env(saved, path, source)
     policy = build.build_policy(words, source, build.build_device(conf.device))
-    _take(policy, saved, path, source)
+    take(policy, saved, path, source)
     seed = words["seed"] if conf.seed is None else conf.seed
     evaluator = Evaluator(source, seed, Use.FINAL)
     modes = MODES if conf.mode == "both" else (conf.mode,)
@@ -180,10 +235,11 @@ def _name_absolutely(cfg: DictConfig) -> None:
 
 
 def _make_run(
-    cfg: DictConfig, words: dict[str, Any], source: EnvSource, overrides: list[str]
+    cfg: DictConfig, words: dict[str, Any], built: Built, overrides: list[str], root: Path
 ) -> RunFolder:
     """Make the run folder and what identifies it; a folder that cannot be filled is removed."""
-    run = rundir.create(source.slug, words["name"], words["seed"])
+    source = built.source
+    run = rundir.create(source.slug, words["name"], words["seed"], root)
     text = OmegaConf.to_yaml(cfg, resolve=False)
     meta = rundir.metadata(source.id, words["seed"])
     meta |= mark(text, cfg)
@@ -200,97 +256,22 @@ def _make_run(
     return run
 
 
-def _sinks(
-    cfg: DictConfig,
-    words: dict[str, Any],
-    run: RunFolder,
-    source: EnvSource,
-    view: View,
-    backend: str,
-    stop_at: float | None,
-) -> list[Sink]:
-    sinks: list[Sink] = [Jsonl(run.path / "metrics.jsonl")]
-    if "tensorboard" in words["sinks"]:
-        text = OmegaConf.to_yaml(cfg, resolve=False)
-        sinks.append(TensorBoard(run.path, text, _flat(words), words["log_every"]))
-    facts = Facts(
-        env=source.id,
-        run=str(run.path),
-        total_steps=words["total_steps"],
-        stop_at=stop_at,
-        seed=words["seed"],
-        group_size=words["group_size"],
-        num_groups=words["num_groups"],
-        backend=backend,
-        epochs=words["epochs"],
-        horizon=words["group"].get("horizon"),
-    )
-    return [*sinks, view.training(facts)]
-
-
-def _flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested words to `loss.eps_low`, values that are no number or flag to text."""
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        elif value is not None:
-            simple = isinstance(value, bool | int | float | str)
-            flat[f"{prefix}{key}"] = value if simple else str(value)
-    return flat
-
-
-def _state_tensors(learner: Learner) -> dict[str, Any]:
-    tensors = optimizer_tensors(learner.optimizer)
-    if learner.reference is not None:
-        reference = learner.reference.state_dict()
-        tensors |= {f"reference/{name}": tensor for name, tensor in reference.items()}
-    return tensors
-
-
-def _require_env(saved: Checkpoint, path: Path, source: EnvSource) -> None:
-    """Refuse weights that were trained elsewhere: they may fit, and mean nothing here."""
-    made_for = saved.facts.get("env", source.id)
-    if made_for != source.id:
-        raise CheckpointError(
-            f"{path} was made for {made_for}, its run's config.yaml says {source.id}",
-            "use the checkpoint in the run folder it was trained in",
-        )
-
-
-def _take(policy: Policy, saved: Checkpoint, path: Path, source: EnvSource) -> None:
-    """Load the weights; they must be exactly those of the policy the config describes."""
-    try:
-        policy.load_state_dict(saved.policy)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"{path} does not fit the policy and {source.id} of its config",
-            "the run's config.yaml or the environment's spaces have changed since",
-        ) from error
-
-
 def _summary(
-    words: dict[str, Any],
-    source: EnvSource,
-    run: RunFolder,
-    at: Progress,
-    trained_s: float,
-    stop_at: float | None,
-    policy: Policy,
+    words: dict[str, Any], built: Built, run: RunFolder, at: Progress, trained_s: float
 ) -> dict[str, Any]:
-    evaluator = Evaluator(source, words["seed"], Use.FINAL)
-    scores = final_scores(evaluator, policy, words["eval"]["final_episodes"], MODES)
+    evaluator = Evaluator(built.source, words["seed"], Use.FINAL)
+    scores = final_scores(evaluator, built.policy, words["eval"]["final_episodes"], MODES)
     evaluator.close()
     worst = min(score["mean"] for score in scores.values())
     return {
         "run": str(run.path),
-        "env": source.id,
-        "solved": None if stop_at is None else worst >= stop_at,
-        "stop_at": stop_at,
+        "env": built.source.id,
+        "solved": None if built.stop_at is None else worst >= built.stop_at,
+        "stop_at": built.stop_at,
         "env_steps": at.steps,
         "updates": at.update,
         "train_s": trained_s,
-        "fps": at.steps / trained_s,
+        "fps": (at.steps - at.since) / trained_s,
         "seed": words["seed"],
         "checkpoint": str(run.checkpoints / f"step-{at.steps:09d}"),
         "eval": scores,

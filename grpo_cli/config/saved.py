@@ -1,17 +1,21 @@
 """The config of a run that is already there: data, until trust is established."""
 
+import copy
 import sys
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from yaml import SafeLoader, YAMLError, parse
+from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from grpo_cli.config import trust
 from grpo_cli.config.schema import TrainConf, is_own
 from grpo_cli.errors import CheckpointError
 from grpo_cli.rundir import RunFolder
+
+DEEPEST = 50  # levels of nesting in a config
 
 
 def mark(text: str, cfg: DictConfig) -> dict[str, Any]:
@@ -34,24 +38,30 @@ def mark(text: str, cfg: DictConfig) -> dict[str, Any]:
     }
 
 
-def open_config(run: RunFolder, *, trusted: bool, named: set[str]) -> DictConfig:
+def open_config(
+    run: RunFolder, *, trusted: bool, named: set[str], to_train: bool = False
+) -> DictConfig:
     """Read a run's config, and decide whether the code it needs to act may be imported.
 
     Args:
         run: the run's folder.
         trusted: the person said `--trust`.
         named: parts that the person named on this command line.
+        to_train: all of its code is to be imported, not the environment and the policy alone;
+            interpolations stay as they are.
 
     Raises:
-        CheckpointError: the config is damaged, or a stranger's and its environment or policy is
-            code of its own.
+        CheckpointError: the config is damaged, or a stranger's and what is to be imported is code
+            of its own.
     """
     text = run.read("config.yaml")
     try:
-        saved = OmegaConf.create(text)
+        saved = parsed(text)
         cfg = OmegaConf.merge(OmegaConf.structured(TrainConf), saved)
-        OmegaConf.resolve(cfg)
-    except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
+        resolved = copy.deepcopy(cfg)
+        OmegaConf.resolve(resolved)
+        cfg = cfg if to_train else resolved
+    except (OmegaConfBaseException, YAMLError, ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"{run.path}/config.yaml is damaged: {str(error).splitlines()[0]}",
             "use another run, or a copy of this one",
@@ -64,16 +74,33 @@ def open_config(run: RunFolder, *, trusted: bool, named: set[str]) -> DictConfig
         raise CheckpointError(
             f"{run.path}/config.yaml names no policy", "use another run, or a copy of this one"
         )
-    _require_trust(run, text, cfg, trusted, named)
+    names = trust.own_code(cfg)
+    if not to_train:
+        names = [name for name in names if name in (str(cfg.env.id), str(cfg.policy.name))]
+    _require_trust(run, text, cfg, trusted, named, names)
     return cfg
 
 
+def parsed(text: str) -> DictConfig | ListConfig:
+    """Parse a saved config, which may be a stranger's.
+
+    Raises:
+        ValueError: it uses aliases or is nested deeply; ours never do, and a few lines of either
+            take for ever.
+        YAMLError, OmegaConfBaseException, RecursionError: it is no YAML.
+    """
+    depth = 0
+    for event in parse(text, Loader=SafeLoader):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if isinstance(event, AliasEvent) or depth > DEEPEST:
+            raise ValueError("it uses aliases, or is nested too deeply")
+    return OmegaConf.create(text)
+
+
 def _require_trust(
-    run: RunFolder, text: str, cfg: DictConfig, trusted: bool, named: set[str]
+    run: RunFolder, text: str, cfg: DictConfig, trusted: bool, named: set[str], names: list[str]
 ) -> None:
-    """Allow the environment and the policy to be imported; nothing else of a run is."""
-    used = {str(cfg.env.id), str(cfg.policy.name)}
-    names = [name for name in trust.own_code(cfg) if name in used]
+    """Allow the code of these names to be imported; nothing else of a run is."""
     if not names:
         return
     meta = run.read_json("meta.json")

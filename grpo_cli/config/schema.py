@@ -9,6 +9,9 @@ from typing import Any
 MISSING = "???"
 """OmegaConf's mark for a value that must be given."""
 
+DURATION = r"(?=\d)(\d+h)?(\d+m)?(\d+s)?"
+"""A time to wait, as a regular expression: hours, minutes, seconds."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -89,6 +92,21 @@ class TrainConf:
     eval_every: int = _key(50_000, "distance between evaluations", "env steps", low=1)
     save_every: int = _key(50_000, "distance between checkpoints", "env steps", low=1)
     log_every: int = _key(1, "distance between TensorBoard points", "updates", low=1)
+    max_time: str | None = _key(
+        None, "save and stop after so long, such as 30m or 1h30m", pattern=DURATION,
+        says="a duration such as 30m or 1h30m", optional=True,
+    )  # fmt: skip
+    nan: str = _key(
+        "halt", "an update that is not finite: undone and the run ended, undone, or back to the "
+        "last checkpoint", choices=("halt", "skip", "rollback"),
+    )  # fmt: skip
+    resume: str | None = _key(
+        None, "go on with a run: its folder, a checkpoint, last; auto: start, or go on",
+        optional=True,
+    )  # fmt: skip
+    resume_changes: str = _key(
+        "ask", "allow: the resumed run may learn otherwise than before", choices=("ask", "allow")
+    )
     group: dict[str, Any] = _node()
     reward: dict[str, Any] = _node()
     reward_scaling: dict[str, Any] = _node()
@@ -240,9 +258,10 @@ COMPONENT_RULES: dict[str, Rule] = {
     "optim.schedule": Rule(choices=("constant", "linear")),
     "optim.max_grad_norm": _POSITIVE_OR_NULL,
     "optim.target_kl": _POSITIVE_OR_NULL,
+    "backend.timeout_s": _POSITIVE,
     "eval.episodes": _COUNT,
     "eval.final_episodes": _COUNT,
-    "checkpoint.keep": _COUNT,
+    "checkpoint.keep": Rule(low=2),  # one may be lost while the next is written
 }
 """Ranges and choices of the shipped components; types come from their YAML files."""
 

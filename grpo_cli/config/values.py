@@ -130,6 +130,14 @@ class Expected:
         return rule.says or _ONE.get(kind, "a value")
 
 
+def seconds(duration: str | None) -> float | None:
+    """Return a duration such as `1h30m` in seconds."""
+    if duration is None:
+        return None
+    units = {"h": 3600, "m": 60, "s": 1}
+    return float(sum(int(n) * units[unit] for n, unit in re.findall(r"(\d+)([hms])", duration)))
+
+
 def typed(value: Any) -> str:
     """Return a value as a person would type it."""
     if value is None or isinstance(value, bool):

@@ -113,10 +113,21 @@ def choices_in(word: str) -> Iterator[tuple[str, str]]:
         return
     override = OverridesParser.create().parse_override(word)
     value: Any = override.value()
-    if value is None and not override.is_delete():
-        raise ConfigError(f"{group} needs a choice, got null", "see grpo train --help")
     # A sweep's own string iterator would escape the colons of own code.
-    yield from ((group, choice) for choice in _texts(getattr(value, "list", value)))
+    value = getattr(value, "list", value)
+    if not (value is None and override.is_delete()):
+        _require_names(group, value)
+    yield from ((group, choice) for choice in _texts(value))
+
+
+def _require_names(group: str, value: Any) -> None:
+    """Refuse a choice that is no name: Hydra fails on it somewhere inside."""
+    for entry in value if isinstance(value, list) else [value]:
+        if isinstance(entry, list):
+            _require_names(group, entry)
+        elif entry is None or isinstance(entry, bool | int | float | dict):
+            given = "null" if entry is None else entry
+            raise ConfigError(f"{group} needs a choice, got {given}", "see grpo train --help")
 
 
 def _texts(value: Any) -> Iterator[str]:

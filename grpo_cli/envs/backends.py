@@ -10,7 +10,7 @@ from grpo_cli.envs.native import NativeCartPole
 from grpo_cli.envs.pool import EnvPool, require_envpool
 from grpo_cli.envs.source import EnvSource
 from grpo_cli.envs.sync import Sync
-from grpo_cli.envs.workers import Workers
+from grpo_cli.envs.workers import TIMEOUT_S, Workers
 from grpo_cli.errors import ConfigError
 from grpo_cli.rollout import Ints
 
@@ -47,7 +47,11 @@ class Restarts(Protocol):
 
 
 def make_backend(
-    name: str, source: EnvSource, num_members: int, restarts: bool = False
+    name: str,
+    source: EnvSource,
+    num_members: int,
+    restarts: bool = False,
+    timeout_s: float = TIMEOUT_S,
 ) -> tuple[Backend, str]:
     """Make the backend of this name.
 
@@ -57,6 +61,7 @@ def make_backend(
         source: the environment.
         num_members: how many members live side by side.
         restarts: `auto` must take one that can start a member while others go on.
+        timeout_s: after which a worker process of `async` counts as hung.
 
     Returns:
         The backend, and why it was taken.
@@ -81,7 +86,7 @@ def make_backend(
         _require_pool(source)
         return EnvPool(source, num_members), why
     if name == "async":
-        return Workers(source.make, num_members), why
+        return Workers(source.make, num_members, timeout_s=timeout_s), why
     return Sync(source.make, num_members), why
 
 

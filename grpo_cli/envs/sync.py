@@ -1,6 +1,6 @@
 """Backend `sync`: plain Gymnasium environments, stepped in turn, only those that still live."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -28,13 +28,13 @@ class Sync:
     def reset(self, seeds: Ints) -> NDArray:
         """Reset the first M environments with one seed each; observations [M, *O]."""
         obs = [self._call(env.reset, seed=int(seed))[0] for env, seed in zip(self.envs, seeds)]  # noqa: B905 - fewer seeds than environments is fine
-        return np.stack(obs).astype(self._space.dtype, copy=False)
+        return self._stacked(obs)
 
     def restart(self, ids: Ints, seeds: Ints) -> NDArray:
         """Reset the named members alone, B of them; observations [B, *O]."""
         chosen = zip(ids.tolist(), seeds, strict=True)
         obs = [self._call(self.envs[i].reset, seed=int(seed))[0] for i, seed in chosen]
-        return np.stack(obs).astype(self._space.dtype, copy=False)
+        return self._stacked(obs)
 
     def step(
         self, ids: Ints, actions: NDArray
@@ -45,16 +45,20 @@ class Sync:
             Observations [B, *O], rewards [B], terminated [B], truncated [B], infos.
 
         Raises:
-            EnvError: an environment raised.
+            EnvError: an environment raised, or returned something impossible.
         """
         results = [
             self._call(self.envs[member].step, action)
             for member, action in zip(ids.tolist(), actions, strict=True)
         ]
         obs, reward, terminated, truncated, infos = zip(*results, strict=True)
+        try:
+            reward = np.array(reward, dtype=np.float64)
+        except (ValueError, TypeError) as error:
+            raise _impossible(f"a reward that is no number: {error}") from error
         return (
-            np.array(obs, dtype=self._space.dtype),
-            np.array(reward, dtype=np.float64),
+            self._stacked(obs),
+            reward,
             np.array(terminated, dtype=bool),
             np.array(truncated, dtype=bool),
             list(infos),
@@ -64,6 +68,17 @@ class Sync:
         """Close every environment."""
         for env in self.envs:
             env.close()
+
+    def _stacked(self, obs: Sequence[Any]) -> NDArray:
+        try:
+            stacked = np.array(obs, dtype=self._space.dtype)
+        except (ValueError, TypeError) as error:
+            raise _impossible(f"an observation that is no {self._space}: {error}") from error
+        if stacked.shape[1:] != self._space.shape:
+            raise _impossible(
+                f"an observation of shape {stacked.shape[1:]}, declared is {self._space.shape}"
+            )
+        return stacked
 
     @staticmethod
     def _call(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
@@ -75,3 +90,9 @@ class Sync:
                 f"the environment raised in {name}(): {type(error).__name__}: {error}",
                 "mend the environment, or run again with --debug for the traceback",
             ) from error
+
+
+def _impossible(what: str) -> EnvError:
+    return EnvError(
+        f"the environment returned {what}", "mend it; grpo doctor env=... shows what is wrong"
+    )

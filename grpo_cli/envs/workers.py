@@ -5,11 +5,19 @@ faster for those even on many cores.
 """
 
 import contextlib
+import faulthandler
 import multiprocessing
 import os
+import shutil
+import signal
 import sys
-from collections.abc import Callable
+import tempfile
+import time
+import traceback
+import weakref
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -18,46 +26,72 @@ from gymnasium.vector.utils import CloudpickleWrapper
 from numpy.typing import NDArray
 
 from grpo_cli.envs.sync import Sync
-from grpo_cli.errors import EnvError, GrpoError
+from grpo_cli.errors import GrpoError, WorkerLost
 from grpo_cli.rollout import Ints
 
 # A forked worker shares torch's memory with its parent and starts at once; elsewhere than on
 # Linux forking is unsafe.
 START = "fork" if sys.platform == "linux" else "spawn"
+TIMEOUT_S = 300.0
 
 
 class Workers:
     """Members dealt out to worker processes: member m lives in worker m % W.
 
+    Workers that die or hang are ended, all of them; the next reset starts new ones.
+
     Args:
         make: makes one plain environment.
         num_members: how many live side by side.
         num_workers: processes, W; None: one for each core, at most one a member.
+        timeout_s: a worker that does not answer for so long hangs.
     """
 
     name = "async"
 
     def __init__(
-        self, make: Callable[[], gym.Env], num_members: int, num_workers: int | None = None
+        self,
+        make: Callable[[], gym.Env],
+        num_members: int,
+        num_workers: int | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         self._count = min(num_members, num_workers or cores or 1)
-        context = multiprocessing.get_context(START)
+        self._make = make
+        self._num_members = num_members
+        self._timeout_s = timeout_s
         self._pipes: list[Connection] = []
-        self._processes = []
+        self._processes: list[Any] = []
+        self._notes = tempfile.mkdtemp(prefix="grpo-workers-")
+        self._tidy = weakref.finalize(self, shutil.rmtree, self._notes, ignore_errors=True)
+        self._start()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context(START)
         for number in range(self._count):
             ours, theirs = context.Pipe()
-            share = len(range(number, num_members, self._count))
+            self._pipes.append(ours)
+            share = len(range(number, self._num_members, self._count))
+            # A fork holds our ends too, and would never see them close when we die.
+            inherited = self._pipes if START == "fork" else []
             process = context.Process(
-                target=_work, args=(CloudpickleWrapper(make), share, theirs), daemon=True
+                target=_work,
+                args=(CloudpickleWrapper(self._make), share, theirs, inherited, self._note(number)),
+                daemon=True,
             )
             process.start()
             theirs.close()
-            self._pipes.append(ours)
             self._processes.append(process)
+
+    def _note(self, number: int) -> Path:
+        """Where a worker writes its traceback when it crashes or is asked."""
+        return Path(self._notes, str(number))
 
     def reset(self, seeds: Ints) -> NDArray:
         """Reset the first M members with one seed each; observations [M, *O]."""
+        if not self._processes:
+            self._start()
         members = np.arange(len(seeds))
         return self._ask("reset", members, seeds)[0]
 
@@ -74,35 +108,67 @@ class Workers:
 
     def close(self) -> None:
         """End the workers."""
+        self._end(patience_s=2.0)
+        self._tidy()
+
+    def _end(self, patience_s: float) -> None:
         for pipe in self._pipes:
             with contextlib.suppress(OSError):
                 pipe.send(None)
             pipe.close()
+        deadline = time.monotonic() + patience_s
         for process in self._processes:
-            process.join(timeout=2)
+            process.join(timeout=max(0.0, deadline - time.monotonic()))
             process.kill()
+            process.join()
         self._pipes, self._processes = [], []
 
     def _ask(self, word: str, members: Ints, values: NDArray) -> list[Any]:
         """Send each worker its share, then put the answers back in the members' order."""
         shares = [np.flatnonzero(members % self._count == w) for w in range(self._count)]
-        busy = [
-            (pipe, share) for pipe, share in zip(self._pipes, shares, strict=True) if len(share)
-        ]
-        try:
-            for pipe, share in busy:
-                pipe.send((word, members[share] // self._count, values[share]))
-            answers = [pipe.recv() for pipe, _ in busy]
-        except (EOFError, OSError) as error:
-            raise EnvError(
-                "a worker process of the environment died",
-                "look at its output, or use backend=sync",
-            ) from error
+        busy = [(w, share) for w, share in enumerate(shares) if len(share)]
+        for w, share in busy:
+            with contextlib.suppress(OSError):  # a dead worker is noticed below
+                self._pipes[w].send((word, members[share] // self._count, values[share]))
+        deadline = time.monotonic() + self._timeout_s
+        answers = [self._answer(w, deadline) for w, _ in busy]
         for answer in answers:
             if isinstance(answer, GrpoError):
                 raise answer
         order = np.argsort(np.concatenate([share for _, share in busy]), kind="stable")
         return [_in_order(column, order) for column in zip(*answers, strict=True)]
+
+    def _answer(self, worker: int, deadline: float) -> Any:  # noqa: ANN401 - columns, or an error
+        """Wait for an answer.
+
+        Raises:
+            WorkerLost: the worker died or hangs.
+        """
+        pipe = self._pipes[worker]
+        try:
+            if pipe.poll(max(0.0, deadline - time.monotonic())):
+                return pipe.recv()
+            how = f"hangs: no answer for {self._timeout_s:g} s"
+        except (EOFError, OSError):
+            self._processes[worker].join(timeout=1)
+            code = self._processes[worker].exitcode
+            how = f"died: {f'killed by signal {-code}' if code and code < 0 else f'exit {code}'}"
+        raise self._lost(worker, how)
+
+    def _lost(self, worker: int, how: str) -> WorkerLost:
+        """Ask where it hangs, then end all workers: what the others hold is of no more use."""
+        process, note = self._processes[worker], self._note(worker)
+        if process.is_alive():
+            with contextlib.suppress(OSError):
+                os.kill(process.pid, signal.SIGUSR1)
+            time.sleep(0.1)
+        where = note.read_text() if note.exists() else ""
+        self._end(patience_s=0.0)
+        return WorkerLost(
+            f"a worker process of the environment {how}",
+            "mend the environment; backend.timeout_s=N waits longer, backend=sync has no workers",
+            where,
+        )
 
 
 def _in_order(parts: tuple[Any, ...], order: NDArray) -> Any:  # noqa: ANN401 - arrays or infos
@@ -112,13 +178,31 @@ def _in_order(parts: tuple[Any, ...], order: NDArray) -> Any:  # noqa: ANN401 - 
     return [flat[place] for place in order]
 
 
-def _work(make: CloudpickleWrapper, count: int, pipe: Connection) -> None:
+def _work(
+    make: CloudpickleWrapper,
+    count: int,
+    pipe: Connection,
+    inherited: Sequence[Connection],
+    note: Path,
+) -> None:
     """Serve one share of the members until the parent hangs up."""
+    for theirs in inherited:
+        theirs.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us too; the parent decides
+    for number in (signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, signal.SIG_DFL)
+    with note.open("w") as file:
+        faulthandler.enable(file)
+        faulthandler.register(signal.SIGUSR1, file)
+        _serve(make, count, pipe)
+
+
+def _serve(make: CloudpickleWrapper, count: int, pipe: Connection) -> None:
     backend: Sync | None = None
     while True:
         try:
             message = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             return
         if message is None:
             return
@@ -126,6 +210,11 @@ def _work(make: CloudpickleWrapper, count: int, pipe: Connection) -> None:
         try:
             backend = backend or Sync(make, count)
             answer = getattr(backend, word)(*((values,) if word == "reset" else (members, values)))
-            pipe.send(answer if word == "step" else (answer,))
+            answer = answer if word == "step" else (answer,)
         except GrpoError as error:
-            pipe.send(type(error)(error.what, error.fix))
+            answer = type(error)(error.what, error.fix)
+            answer.add_note(traceback.format_exc())  # shown by --debug
+        try:
+            pipe.send(answer)
+        except OSError:
+            return

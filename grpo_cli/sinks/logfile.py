@@ -1,5 +1,6 @@
 """A file that is appended to for as long as that works, and given up with one warning after."""
 
+import contextlib
 import logging
 from pathlib import Path
 
@@ -17,18 +18,24 @@ class LogFile:
         self._path = path
         self._file = None
         try:
-            self._file = path.open("ab")
+            # Unbuffered: what cannot be written must not be tried again when the file is closed.
+            self._file = path.open("ab", buffering=0)
         except OSError as error:
             self._give_up(error)
 
     def write(self, data: bytes) -> None:
-        """Append and flush, so that a reader beside us, or a crash, finds whole records."""
+        """Append at once, so that a reader beside us, or a crash, finds whole records."""
         if self._file is None:
             return
+        size, rest = None, memoryview(data)
         try:
-            self._file.write(data)
-            self._file.flush()
+            size = self._file.seek(0, 2)
+            while rest:  # a disk that is nearly full takes a part
+                rest = rest[self._file.write(rest) :]
         except OSError as error:
+            if size is not None:
+                with contextlib.suppress(OSError):
+                    self._file.truncate(size)
             self._give_up(error)
 
     def close(self) -> None:
@@ -45,7 +52,5 @@ class LogFile:
             error.strerror or error,
         )
         if file is not None:
-            try:
-                file.close()  # flushes what is buffered, which fails again on a full disk
-            except OSError:
-                return
+            with contextlib.suppress(OSError):
+                file.close()

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 from google.protobuf import struct_pb2
-from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
@@ -36,6 +36,12 @@ Value: TypeAlias = Summary.Value
 def version() -> bytes:
     """The record every event file starts with."""
     return Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString()
+
+
+def restart(step: int) -> bytes:
+    """The record after which nothing that was written for `step` or later is shown."""
+    log = SessionLog(status=SessionLog.START)
+    return Event(wall_time=time.time(), step=step, session_log=log).SerializeToString()
 
 
 def record(step: int, values: list[Value]) -> bytes:

@@ -29,6 +29,8 @@ class TensorBoard:
         config_text: the run's configuration, YAML, for the Text tab.
         hparams: settings for the HParams tab; a None is left out.
         log_every: of every so many updates the first is logged; one with an evaluation always is.
+        after: env steps and updates of the checkpoint that a resumed run goes on from; what was
+            logged beyond it is no longer shown.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class TensorBoard:
         config_text: str,
         hparams: "Mapping[str, HParam]",
         log_every: int = 1,
+        after: tuple[int, int] | None = None,
     ) -> None:
         # TensorBoard takes 0.2 s to import, which only a training run should pay.
         from tensorboard.summary.writer.record_writer import RecordWriter
@@ -45,25 +48,25 @@ class TensorBoard:
 
         self._summaries = summaries
         self._log_every = log_every
-        self._updates = 0
-        self._logged = 0
-        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}"
-        self._file = LogFile(folder / name)
+        self._updates = 0 if after is None else after[1]
+        self._file = LogFile(folder / _name(folder))
         self._records = RecordWriter(self._file)
         self._records.write(summaries.version())
+        if after is not None:
+            self._records.write(summaries.restart(after[0] + 1))
         self._record(0, [summaries.text("config", config_text), *summaries.session_start(hparams)])
 
     def write(self, step: int, metrics: Metrics) -> None:
-        """Log this update if it is its turn; arrays go with every tenth logged update."""
-        its_turn = self._updates % self._log_every == 0
+        """Log this update if it is its turn; arrays go with every tenth turn."""
+        turn, rest = divmod(self._updates, self._log_every)
+        its_turn = rest == 0
         self._updates += 1
         if not its_turn and not any(name.startswith("eval/") for name in metrics):
             return
         to = self._summaries
         values = [to.scalar(name, x) for name, x in scalars(metrics).items()]
-        if self._logged % HISTOGRAM_EVERY == 0:
+        if its_turn and turn % HISTOGRAM_EVERY == 0:
             values += [to.histogram(name, x) for name, x in samples(metrics).items()]
-        self._logged += 1
         self._record(step, values)
 
     def close(self) -> None:
@@ -73,3 +76,11 @@ class TensorBoard:
 
     def _record(self, step: int, values: "list[Value]") -> None:
         self._records.write(self._summaries.record(step, values))
+
+
+def _name(folder: Path) -> str:
+    """Name an event file so that it comes after those in the folder: they are read in order."""
+    start = "events.out.tfevents."
+    stamps = [path.name.removeprefix(start).partition(".")[0] for path in folder.glob(f"{start}*")]
+    latest = max((int(stamp) for stamp in stamps if stamp.isdigit()), default=0)
+    return f"{start}{max(int(time.time()), latest + 1)}.{socket.gethostname()}.{os.getpid()}"

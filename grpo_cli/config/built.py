@@ -1,0 +1,174 @@
+"""Every part of a training run, built from its words, and what a checkpoint keeps of them."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grpo_cli import rundir
+from grpo_cli.checkpoint import Checkpoint, load_optimizer, optimizer_tensors
+from grpo_cli.config import build
+from grpo_cli.config.build_lookahead import MODES as LOOK_AHEAD
+from grpo_cli.config.build_lookahead import build_lookahead
+from grpo_cli.config.build_reward import build_reward
+from grpo_cli.config.learner import build_learner
+from grpo_cli.envs import Backend, EnvSource, Simulator
+from grpo_cli.errors import CheckpointError
+from grpo_cli.learner import Learner
+from grpo_cli.policies import Policy
+from grpo_cli.sinks.view import View
+from grpo_cli.train import Progress, Sampler
+
+REFERENCE = "reference/"
+
+
+@dataclass(frozen=True)
+class Built:
+    """The parts of a run.
+
+    Attributes:
+        words: the whole config, plain.
+        source: the environment.
+        policy: learns in place.
+        sampler: brings home groups.
+        backend: steps the environments.
+        learner: optimizer, coefficients, reference.
+        score: gives every row its advantage.
+        scaling: the reward scaling, which may have a state.
+        stop_at: mean reward that ends training, or None.
+    """
+
+    words: dict[str, Any]
+    source: EnvSource
+    policy: Policy
+    sampler: Sampler
+    backend: Backend | Simulator
+    learner: Learner
+    score: Callable[..., Any]
+    scaling: object
+    stop_at: float | None
+
+    def checkpoint(self, at: Progress, metrics_bytes: int) -> Checkpoint:
+        """Return all that a later `load` needs to go on from here, bit for bit.
+
+        Args:
+            at: where the run stands.
+            metrics_bytes: how much of `metrics.jsonl` had been written.
+        """
+        state = getattr(self.scaling, "state", None)
+        facts = {
+            "env": self.source.id,
+            "steps": at.steps,
+            "update": at.update,
+            "best": at.best if math.isfinite(at.best) else None,
+            "best_step": at.best_step,
+            "reached": at.reached,
+            "broken": at.broken,
+            "metrics_bytes": metrics_bytes,
+            **self.learner.state(),
+            "reward_scaling": state() if callable(state) else None,
+            "sampler": at.sampler,
+            "versions": rundir.versions(),
+        }
+        return Checkpoint(self.policy.state_dict(), self._tensors(), facts)
+
+    def _tensors(self) -> dict[str, Any]:
+        tensors = optimizer_tensors(self.learner.optimizer)
+        if self.learner.reference is not None:
+            reference = self.learner.reference.state_dict()
+            tensors |= {f"{REFERENCE}{name}": tensor for name, tensor in reference.items()}
+        return tensors
+
+    def load(self, saved: Checkpoint, path: Path) -> Progress:
+        """Put every part into the state it was saved in; returns where the run stood.
+
+        Raises:
+            CheckpointError: it was made by other parts than these.
+        """
+        require_env(saved, path, self.source)
+        take(self.policy, saved, path, self.source)
+        facts = saved.facts
+        try:
+            load_optimizer(self.learner.optimizer, saved.state)  # type: ignore[arg-type]
+            if self.learner.penalty is not None:
+                cut = len(REFERENCE)
+                of_reference = {
+                    name[cut:]: tensor
+                    for name, tensor in saved.state.items()
+                    if name.startswith(REFERENCE)
+                }
+                if of_reference:
+                    self.learner.penalty.reference.load(of_reference)
+            self.learner.load(facts)
+            for part, state in ((self.scaling, "reward_scaling"), (self.sampler, "sampler")):
+                if facts[state] is not None and callable(getattr(part, "load", None)):
+                    part.load(facts[state])  # type: ignore[attr-defined]
+            return Progress(
+                steps=int(facts["steps"]),
+                update=int(facts["update"]),
+                best=-math.inf if facts["best"] is None else float(facts["best"]),
+                best_step=facts["best_step"],
+                reached=bool(facts["reached"]),
+                broken=int(facts["broken"]),
+                sampler=facts["sampler"],
+                since=int(facts["steps"]),
+                saved=int(facts["steps"]),
+            )
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{path} cannot be continued with these settings: {type(error).__name__}: {error}",
+                "continue it with the settings it was made with",
+            ) from error
+
+
+def build_all(words: dict[str, Any], view: View) -> Built:
+    """Build every part of a run.
+
+    Raises:
+        GrpoError: the environment, the config or the computer does not allow it.
+    """
+    build.check_own(words)
+    reward = build_reward(words)
+    device = build.build_device(words["device"])
+    source = build.build_env(words)
+    policy = build.build_policy(words, source, device)
+    if words["group"]["name"] in LOOK_AHEAD:
+        sampler, backend = build_lookahead(words, source, view)
+    else:
+        sampler, backend = build.build_sampler(words, source, view, reward)
+    learner = build_learner(words, policy, source, view.warn)
+    score, scaling = build.build_score(words, reward, learner.survey)
+    return Built(
+        words, source, policy, sampler, backend, learner, score, scaling,
+        stop_at=build.stopping_return(words, source),
+    )  # fmt: skip
+
+
+def require_env(saved: Checkpoint, path: Path, source: EnvSource) -> None:
+    """Refuse weights that were trained elsewhere: they may fit, and mean nothing here.
+
+    Raises:
+        CheckpointError: naming both environments.
+    """
+    made_for = saved.facts.get("env", source.id)
+    if made_for != source.id:
+        raise CheckpointError(
+            f"{path} was made for {made_for}, its run's config.yaml says {source.id}",
+            "use the checkpoint in the run folder it was trained in",
+        )
+
+
+def take(policy: Policy, saved: Checkpoint, path: Path, source: EnvSource) -> None:
+    """Load the weights; they must be exactly those of the policy the config describes.
+
+    Raises:
+        CheckpointError: they are not.
+    """
+    try:
+        policy.load_state_dict(saved.policy)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path} does not fit the policy and {source.id} of its config",
+            "the run's config.yaml or the environment's spaces have changed since",
+        ) from error

@@ -1,0 +1,108 @@
+"""What happens after an update that was not finite: nothing of it stays, and it can be replayed."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grpo_cli import checkpoint, manifest
+from grpo_cli.checkpoint import Checkpoint
+from grpo_cli.config.built import Built
+from grpo_cli.errors import NonFinite
+from grpo_cli.rollout import Episodes, Rollout, Scored
+from grpo_cli.rundir import RunFolder
+from grpo_cli.train import Progress
+
+PATIENCE = 5  # updates in a row; what breaks more often than that will not mend itself
+
+
+class Mender:
+    """Follows `nan=halt|skip|rollback`; the learner has undone the update already.
+
+    Args:
+        built: the parts of the run.
+        run: its folder; a crash bundle goes there.
+        warn: says one line.
+    """
+
+    def __init__(self, built: Built, run: RunFolder, warn: Callable[[str], None]) -> None:
+        self.built = built
+        self.run = run
+        self.warn = warn
+
+    def __call__(self, error: NonFinite, scored: Scored, at: Progress) -> dict[str, float]:
+        """Go on without the update; returns its metrics.
+
+        Raises:
+            NonFinite: the run is to halt; says where the crash bundle is.
+        """
+        word = self.built.words["nan"]
+        if word == "halt" or at.broken >= PATIENCE:
+            raise NonFinite(error.what, f"{error.fix}{self._bundle(scored, at)}") from error
+        back = self._roll_back() if word == "rollback" else ""
+        self.warn(f"{error.what}; update {at.update} is undone{back}")
+        return {"train/epochs": 0.0, "train/n_updates": float(self.built.learner.gradient_steps)}
+
+    def _roll_back(self) -> str:
+        saved = manifest.saved(self.run.checkpoints)
+        if not saved:
+            return ""
+        self.built.load(checkpoint.load(saved[-1]), saved[-1])
+        return f", and all since {saved[-1].name}"
+
+    def _bundle(self, scored: Scored, at: Progress) -> str:
+        """Write what is needed to see it again; returns the words that say how."""
+        content = self.built.checkpoint(at, 0)
+        bundle = self.run.path / f"crash-{at.update:06d}"
+        tensors, facts = packed(scored)
+        try:
+            checkpoint.write(
+                bundle,
+                at.steps,
+                Checkpoint(
+                    content.policy, content.state, content.facts | {"batch": facts}, tensors
+                ),
+            )
+        except OSError as error:
+            return f"; its crash bundle cannot be written ({error.strerror or error})"
+        return f"; grpo doctor replay={bundle} shows it again"
+
+
+def packed(scored: Scored) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the columns of a scored rollout as tensors, and its single numbers."""
+    tensors: dict[str, Tensor] = {}
+    facts: dict[str, Any] = {}
+    parts = {"": scored.rollout, "episodes.": scored.rollout.episodes, "scored.": scored}
+    for prefix, part in parts.items():
+        for entry in fields(part):
+            value = getattr(part, entry.name)
+            if isinstance(value, np.ndarray):
+                tensors[prefix + entry.name] = torch.tensor(value)
+            elif isinstance(value, Tensor):
+                tensors[prefix + entry.name] = value.clone()  # files share no memory
+            elif isinstance(value, int | float) or value is None:
+                facts[prefix + entry.name] = value
+    return tensors, facts
+
+
+def unpacked(tensors: dict[str, Tensor], facts: dict[str, Any]) -> Scored:
+    """Return the scored rollout that `packed` was given.
+
+    Raises:
+        KeyError: a column is missing.
+    """
+    rollout_is_tensor = ("obs", "action")
+
+    def column(name: str) -> Any:
+        if name in facts:
+            return facts[name]
+        return tensors[name] if name in rollout_is_tensor else tensors[name].numpy()
+
+    episodes = Episodes(**{f.name: column(f"episodes.{f.name}") for f in fields(Episodes)})
+    names = [f.name for f in fields(Rollout) if f.name != "episodes"]
+    rollout = Rollout(**{name: column(name) for name in names}, episodes=episodes)
+    cut = [f.name for f in fields(Scored) if f.name not in ("rollout", "measured")]
+    return Scored(rollout, **{name: column(f"scored.{name}") for name in cut})

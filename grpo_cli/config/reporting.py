@@ -1,0 +1,52 @@
+"""Where the metrics of a training run go."""
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from grpo_cli.config.built import Built
+from grpo_cli.rundir import RunFolder
+from grpo_cli.sinks import Jsonl, Sink, TensorBoard
+from grpo_cli.sinks.view import Facts, View
+from grpo_cli.train import Progress
+
+
+def make_sinks(
+    cfg: DictConfig,
+    words: dict[str, Any],
+    run: RunFolder,
+    built: Built,
+    view: View,
+    at: Progress | None,
+) -> list[Sink]:
+    """Make the sinks of a run; `at` is where a resumed one stands."""
+    sinks: list[Sink] = [Jsonl(run.path / "metrics.jsonl")]
+    if "tensorboard" in words["sinks"]:
+        text = OmegaConf.to_yaml(cfg, resolve=False)
+        after = None if at is None else (at.steps, at.update)
+        sinks.append(TensorBoard(run.path, text, _flat(words), words["log_every"], after))
+    facts = Facts(
+        env=built.source.id,
+        run=str(run.path),
+        total_steps=words["total_steps"],
+        stop_at=built.stop_at,
+        seed=words["seed"],
+        group_size=words["group_size"],
+        num_groups=words["num_groups"],
+        backend=built.backend.name,
+        epochs=words["epochs"],
+        horizon=words["group"].get("horizon"),
+    )
+    return [*sinks, view.training(facts)]
+
+
+def _flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested words to `loss.eps_low`, values that are no number or flag to text."""
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            simple = isinstance(value, bool | int | float | str)
+            flat[f"{prefix}{key}"] = value if simple else str(value)
+    return flat

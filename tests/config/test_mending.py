@@ -1,0 +1,99 @@
+"""An update that is not finite: undone, written down, and what follows."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from small_runs import own_place
+
+from grpo_cli import checkpoint
+from grpo_cli.config.compose import compose
+from grpo_cli.config.jobs import train_job
+from grpo_cli.config.mending import packed, unpacked
+from grpo_cli.errors import NonFinite
+from grpo_cli.sinks.view import View
+
+# The third update is broken in its second minibatch, after the policy has moved in the first.
+BROKEN = """
+from grpo_cli.losses import clip
+calls = 0
+
+def third(new, batch, *, at=(10,)):
+    global calls
+    calls += 1
+    loss, measured = clip(new, batch)
+    return loss * (float("nan") if calls in at else 1.0), measured
+"""
+QUICK = [
+    "env=CartPole-v1", "num_groups=2", "group_size=3", "epochs=1", "num_minibatches=4",
+    "policy.hidden=[8]", "total_steps=600", "save_every=1", "eval_every=10_000", "eval.episodes=1",
+    "eval.final_episodes=1", "sinks=[]", "stop_at=none", "loss=./my_loss.py:third",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    for home in own_place(tmp_path, monkeypatch):
+        (home / "my_loss.py").write_text(BROKEN)
+        yield home
+
+
+def train(*words):
+    lines, view = [], View(quiet=True)
+    view.warn = lines.append  # type: ignore[method-assign]
+    given = [*QUICK, *words]
+    return Path(train_job(compose(given), overrides=given, view=view)["run"]), lines
+
+
+def state(path):
+    loaded = checkpoint.load(path)
+    return loaded.policy | loaded.state
+
+
+def equal(one, two):
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_halt_leaves_the_last_good_policy_and_a_bundle():
+    with pytest.raises(NonFinite, match="not finite") as caught:
+        train()
+    [run] = Path("runs").glob("*/*")
+    bundle = run / "crash-000002"
+    assert f"grpo doctor replay={bundle}" in caught.value.fix
+    assert caught.value.exit_code == 4
+    # what the bundle holds is the state before the update, not what its first step made of it
+    assert equal(state(bundle), state(run / "checkpoints/last"))
+    loaded = checkpoint.load(bundle)
+    assert loaded.facts["update"] == 2
+    scored = unpacked(loaded.batch, loaded.facts["batch"])
+    assert len(scored.rollout.reward) == len(scored.advantage)
+    again = packed(scored)
+    assert equal(again[0], loaded.batch)
+    assert again[1] == loaded.facts["batch"]
+
+
+def test_skip_goes_on_as_if_the_update_had_not_been():
+    run, lines = train("nan=skip")
+    assert [line for line in lines if "update 2 is undone" in line]
+    metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["train/epochs"] for line in metrics[:4]] == [1, 1, 0, 1]
+    # its steps were simulated, and count
+    assert metrics[2]["step"] > metrics[1]["step"]
+    assert not list(run.glob("crash-*"))
+
+
+def test_rollback_takes_the_last_checkpoint():
+    run, lines = train("nan=rollback", "save_every=1000", "+loss.at=[10]")
+    # no checkpoint yet: what is left is the state before the update
+    assert [line for line in lines if line.endswith("update 2 is undone")]
+    run, lines = train("nan=rollback", "name=other", "+loss.at=[10,30]")
+    assert [line for line in lines if "update 2 is undone, and all since step-" in line]
+    assert (run / "summary.json").exists()
+
+
+def test_what_breaks_again_and_again_ends_the_run():
+    with pytest.raises(NonFinite, match="not finite"):
+        train("nan=skip", "total_steps=100_000", f"+loss.at={list(range(10, 60))}".replace(" ", ""))
+    [run] = Path("runs").glob("*/*")
+    assert [path.name for path in run.glob("crash-*")] == ["crash-000006"]

@@ -1,0 +1,33 @@
+"""A short form of `make torture`: a real trainer, killed while it saves."""
+
+import importlib.util
+import signal
+from pathlib import Path
+
+import pytest
+
+FILE = Path(__file__).parents[1] / "benchmarks" / "torture.py"
+
+
+@pytest.fixture(scope="module")
+def torture():
+    spec = importlib.util.spec_from_file_location("torture", FILE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_killed_trainer_loses_nothing_it_had_saved(torture, tmp_path):
+    row = torture.kills(tmp_path, signal.SIGKILL, 2, 6000, [])
+    assert "0 damaged, 0 unequal" in row
+
+
+def test_random_words_are_answered_cleanly(torture):
+    assert "0 else" in torture.words_at_random(25)
+
+
+def test_the_page_has_the_marks(torture):
+    page = torture.PAGE.read_text()
+    assert page.count(torture.MARKS[0]) == page.count(torture.MARKS[1]) == 1
