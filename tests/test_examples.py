@@ -40,7 +40,8 @@ def test_000(tmp_path):
 @needs_sb3
 def test_001(tmp_path):
     totals = re.findall(r"total reward: ([\d.]+)", run("001_sb3_grpo.py", tmp_path).stdout)
-    assert max(map(float, totals)) > 59  # what the document's own example reached
+    # The document's own example reached 59. Seeds 0, 1, 2 end at 500, 499, 500; this one is drawn.
+    assert max(map(float, totals)) > 150
 
 
 def test_003(tmp_path):
