@@ -40,8 +40,8 @@ def test_000(tmp_path):
 @needs_sb3
 def test_001(tmp_path):
     totals = re.findall(r"total reward: ([\d.]+)", run("001_sb3_grpo.py", tmp_path).stdout)
-    # The document's own example reached 59. Seeds 0, 1, 2 end at 500, 499, 500; this one is drawn.
-    assert max(map(float, totals)) > 150
+    # The document's own example reached 59; on eight seeds this ended between 498 and 500.
+    assert max(map(float, totals)) >= 475
 
 
 def test_003(tmp_path):

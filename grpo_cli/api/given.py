@@ -15,6 +15,7 @@ from grpo_cli.envs import EnvSource, open_env
 from grpo_cli.errors import ConfigError
 
 HARMLESS = ("VecMonitor",)  # vector wrappers that change neither observations nor rewards
+RECORDERS = ("Monitor", "RecordEpisodeStatistics", "RecordVideo")  # single ones that write or count
 
 OF_A_VECTOR = ("num_envs", "vectorization_mode", "vector_kwargs")
 
@@ -63,18 +64,23 @@ def opened(env: Any, bounds: str = "clip") -> Opened:
 def _another(env: gym.Env) -> gym.Env:
     """Make an environment like this one: a copy, which knows what was set on it, or by its spec.
 
-    A copy may be in any state: it is reset before it is used.
+    A copy may be in any state: it is reset before it is used. It records and shows nothing.
     """
+    while type(env).__name__ in RECORDERS:
+        env = env.env  # type: ignore[attr-defined]
     try:
-        return copy.deepcopy(env)
+        other = copy.deepcopy(env)
     except Exception as error:  # open files, windows and C libraries refuse in their own ways
         try:
-            return _made_again(type(env).__name__, env.spec)
-        except ConfigError as other:
+            other = _made_again(type(env).__name__, env.spec)
+        except ConfigError as again:
             raise ConfigError(
                 f"{type(env).__name__} can neither be copied ({error}) nor made again",
                 "register it with Gymnasium, or set group='episodes'",
-            ) from other
+            ) from again
+    if other.render_mode == "human":
+        other.unwrapped.render_mode = None
+    return other
 
 
 def _each(env: Any) -> list[gym.Env]:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from small_runs import own_place, train
 
 from grpo_cli import GRPO
+from grpo_cli.api.given import opened
 from grpo_cli.errors import ConfigError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*no time limit")
@@ -161,8 +162,15 @@ def test_the_given_environment_is_copied_with_what_was_set_on_it():
     heavy, light = (model(e, samples_per_time_step=3).learn(100) for e in (env, plain))
     assert (heavy._mode.backend.name, light._mode.backend.name) == ("attributes", "native")
     line = Line()
-    model(line, samples_per_time_step=3).learn(100)
-    assert line.total == 0
+    recorded = gym.wrappers.RecordEpisodeStatistics(line)
+    model(recorded, samples_per_time_step=3).learn(100)
+    assert line.total == recorded.episode_count == 0
+
+
+def test_copies_open_no_window():
+    env = gym.make("CartPole-v1", render_mode="human")
+    other = opened(env).fresh.make()
+    assert (env.render_mode, other.render_mode) == ("human", None)
 
 
 @pytest.mark.parametrize(("env", "why"), [(Dice, "cannot go back"), (Locked, "neither be copied")])
