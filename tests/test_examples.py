@@ -40,7 +40,8 @@ def test_000(tmp_path):
 @needs_sb3
 def test_001(tmp_path):
     totals = re.findall(r"total reward: ([\d.]+)", run("001_sb3_grpo.py", tmp_path).stdout)
-    assert max(map(float, totals)) > 59  # what the document's own example reached
+    # The document's own example reached 59; on eight seeds this ended between 498 and 500.
+    assert max(map(float, totals)) >= 475
 
 
 def test_003(tmp_path):

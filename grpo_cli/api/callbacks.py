@@ -69,29 +69,34 @@ class Callbacks:
             callback.on_rollout_end()
 
     def steps(self, rollout: Rollout, width: int) -> None:
-        """Report a rollout, `width` rows a step; counts `model.num_timesteps` on the way.
+        """Report a rollout, `width` steps at a time; counts `model.num_timesteps` on the way.
+
+        Every simulated step is reported. Of those that only looked ahead nothing is told: the
+        walks come first, with the ends of their episodes, and rewards are nan.
 
         Raises:
             Stopped: a callback wants no more.
         """
+        steps = rollout.sim_steps
         if not self._objects and not self._functions:
-            self._model.num_timesteps += len(rollout.reward)
+            self._model.num_timesteps += steps
             return
-        last = np.append(np.diff(rollout.member) != 0, True)
-        returns = rollout.per_member(rollout.reward)
-        for first in range(0, len(last), width):
-            rows = slice(first, first + width)
-            member, dones = rollout.member[rows], last[rows]
-            self._model.num_timesteps += len(member)
+        reward = rollout.reward if rollout.parent is None else np.full(steps, np.nan)
+        played = rollout.episodes
+        ends = dict(zip((np.cumsum(played.length) - 1).tolist(), range(steps), strict=False))
+        for first in range(0, steps, width):
+            rows = range(first, min(first + width, steps))
+            self._model.num_timesteps += len(rows)
+            over = [ends.get(row) for row in rows]
             seen = {
                 "self": self._model,
-                "rewards": rollout.reward[rows],
-                "dones": dones,
+                "rewards": reward[rows.start : rows.stop],
+                "dones": np.array([episode is not None for episode in over]),
                 "infos": [
-                    {"episode": {"r": float(returns[m]), "l": int(rollout.step[first + i]) + 1}}
-                    if over
-                    else {}
-                    for i, (m, over) in enumerate(zip(member.tolist(), dones, strict=True))
+                    {}
+                    if e is None
+                    else {"episode": {"r": float(played.ret[e]), "l": int(played.length[e])}}
+                    for e in over
                 ],
             }
             if not self._step(seen):

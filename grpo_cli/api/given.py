@@ -1,10 +1,11 @@
 """Environments as people hand them over: an id, an environment, or a vector of them."""
 
+import copy
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import cycle
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
@@ -14,6 +15,7 @@ from grpo_cli.envs import EnvSource, open_env
 from grpo_cli.errors import ConfigError
 
 HARMLESS = ("VecMonitor",)  # vector wrappers that change neither observations nor rewards
+RECORDERS = ("Monitor", "RecordEpisodeStatistics", "RecordVideo")  # single ones that write or count
 
 OF_A_VECTOR = ("num_envs", "vectorization_mode", "vector_kwargs")
 
@@ -25,7 +27,15 @@ class _Lent(gym.Wrapper):
         """Leave it open."""
 
 
-def opened(env: Any, bounds: str = "clip") -> tuple[EnvSource, int | None]:
+class Opened(NamedTuple):
+    """What a person handed over, opened."""
+
+    source: EnvSource  # makes the very environments that were given, in turn
+    num_envs: int | None  # how many they are; None for an id, which makes as many as asked
+    fresh: EnvSource  # makes others like them, as many as asked
+
+
+def opened(env: Any, bounds: str = "clip") -> Opened:
     """Open what a person handed over.
 
     The very environments that were given are stepped, except in worker processes: those cannot be
@@ -36,21 +46,41 @@ def opened(env: Any, bounds: str = "clip") -> tuple[EnvSource, int | None]:
             environment of Stable-Baselines3.
         bounds: how the bounds of Box actions are respected, `clip` or `tanh`.
 
-    Returns:
-        The source, and how many environments it has; None for an id, which makes as many as asked.
-
     Raises:
         ConfigError: it cannot be used, and why.
         EnvError: its constructor raised.
     """
     if isinstance(env, str):
         import_namespace(env)
-        return open_env(env, bounds=bounds), None
+        source = open_env(env, bounds=bounds)
+        return Opened(source, None, source)
     envs = _each(env)
     lent = cycle(envs)
     name = envs[0].spec.id if envs[0].spec else type(envs[0].unwrapped).__name__
     source = open_env(name, own_class=lambda **_: _Lent(next(lent)), bounds=bounds)
-    return source, len(envs)
+    return Opened(source, len(envs), replace(source, _construct=lambda **_: _another(envs[0])))
+
+
+def _another(env: gym.Env) -> gym.Env:
+    """Make an environment like this one: a copy, which knows what was set on it, or by its spec.
+
+    A copy may be in any state: it is reset before it is used. It records and shows nothing.
+    """
+    while type(env).__name__ in RECORDERS:
+        env = env.env  # type: ignore[attr-defined]
+    try:
+        other = copy.deepcopy(env)
+    except Exception as error:  # open files, windows and C libraries refuse in their own ways
+        try:
+            other = _made_again(type(env).__name__, env.spec)
+        except ConfigError as again:
+            raise ConfigError(
+                f"{type(env).__name__} can neither be copied ({error}) nor made again",
+                "register it with Gymnasium, or set group='episodes'",
+            ) from again
+    if other.render_mode == "human":
+        other.unwrapped.render_mode = None
+    return other
 
 
 def _each(env: Any) -> list[gym.Env]:

@@ -1,15 +1,13 @@
 """A backend whose rewards come from a person's own function."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from grpo_cli.envs import Sync
-from grpo_cli.errors import ConfigError, NonFinite
 from grpo_cli.rollout import Floats, Ints
+from grpo_cli.transitions import TransitionReward
 
 
 class Judged:
@@ -20,15 +18,14 @@ class Judged:
 
     Args:
         backend: steps the environments.
-        function: `f(state [B, *O], action [B, A], next_state [B, *O]) -> [B]` or `[B, 1]`, torch
-            tensors.
+        reward: of a transition.
     """
 
     name = "sync"
 
-    def __init__(self, backend: Sync, function: Callable[..., Any]) -> None:
+    def __init__(self, backend: Sync, reward: TransitionReward) -> None:
         self._backend = backend
-        self._function = function
+        self._reward = reward
         self._obs = np.empty(0)
         self._member = np.empty(0, dtype=np.int64)
         self._ret: list[float] = []
@@ -64,23 +61,10 @@ class Judged:
         after, paid, terminated, truncated, infos = self._backend.step(ids, actions)
         for member, reward in zip(self._member[ids].tolist(), paid.tolist(), strict=True):
             self._ret[member] += reward
-        reward = self._judge(self._obs[ids], actions, after)
+        reward = self._reward(self._obs[ids], actions, after)
         self._obs[ids] = after
         return after, reward, terminated, truncated, infos
 
     def close(self) -> None:
         """Close the environments."""
         self._backend.close()
-
-    def _judge(self, before: NDArray, actions: NDArray, after: NDArray) -> Floats:
-        columns = before, actions.reshape(len(actions), -1), after
-        given = self._function(*(torch.as_tensor(column) for column in columns))
-        reward = torch.as_tensor(given).detach().double().cpu().numpy()
-        if reward.shape not in ((len(actions),), (len(actions), 1)):
-            raise ConfigError(
-                f"reward_function returned shape {reward.shape} for {len(actions)} rows",
-                "return one reward for each row, [B] or [B, 1]",
-            )
-        if not np.isfinite(reward).all():
-            raise NonFinite("reward_function returned nan or inf", "guard its divisions and logs")
-        return reward.reshape(-1)

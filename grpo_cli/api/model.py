@@ -3,30 +3,31 @@
 import logging
 import sys
 from contextlib import suppress
-from dataclasses import replace
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from gymnasium.spaces import Space
+from gymnasium.spaces import Discrete, Space
 
-from grpo_cli.advantages import peer, score
 from grpo_cli.api import archive
 from grpo_cli.api.callbacks import Callbacks, Log, Stopped
-from grpo_cli.api.given import as_function_of_three, opened
-from grpo_cli.api.judged import Judged
+from grpo_cli.api.given import opened
 from grpo_cli.api.keywords import Keywords, at
-from grpo_cli.api.parts import make_body, make_files, make_learner, objective, one_thread
+from grpo_cli.api.modes import choose
+from grpo_cli.api.parts import (
+    make_body,
+    make_files,
+    make_learner,
+    objective,
+    one_thread,
+    schedule,
+)
 from grpo_cli.checkpoint import Checkpoint, optimizer_tensors
-from grpo_cli.envs import Restarts, Sync, make_backend
 from grpo_cli.envs.spaces import action_codec
 from grpo_cli.errors import ConfigError
-from grpo_cli.groups import episodes
 from grpo_cli.policies import Policy
-from grpo_cli.rewards import none
 from grpo_cli.rollout import Rollout, Scored
 from grpo_cli.sinks.view import Facts, View
 from grpo_cli.train import Parts, Progress, train
@@ -37,8 +38,12 @@ log = logging.getLogger(__name__)
 class GRPO:
     """Group relative policy optimization with the interface of Stable-Baselines3's PPO.
 
-    Groups are whole episodes from one start, compared step by step (`group=episodes
-    advantage=time_aligned` of the command line), whatever `samples_per_time_step` is called after.
+    With `reward_function` all actions of a discrete space are tried at each visited state, two
+    steps ahead (`preset=sb3_grpo` of the command line); with `samples_per_time_step` or
+    `reward_scaling_fn` so many are drawn from the policy and looked ahead from for 20 steps
+    (`preset=sb3_contrib`). With none of them, or where the environment cannot go back to a state,
+    groups are whole episodes from one start, compared step by step (`group=episodes
+    advantage=time_aligned`). The keyword `group` chooses.
 
     Args:
         policy: MlpPolicy, CnnPolicy or MultiInputPolicy.
@@ -52,8 +57,9 @@ class GRPO:
     """
 
     def __init__(self, policy: str, env: Any, *args: Any, **keywords: Any) -> None:
-        self.words = Keywords(*args, **keywords)
-        self.seed: int = self.words.seed  # type: ignore[assignment]  # drawn when it was None
+        self.words = self._said = Keywords(*args, **keywords)
+        self._said.warn_of_ignored()
+        self.seed = self.words.seed
         self.verbose = self.words.verbose
         self.device = torch.device("cpu" if self.words.device == "auto" else self.words.device)
         self.num_timesteps = 0
@@ -73,29 +79,22 @@ class GRPO:
         Raises:
             ConfigError: it cannot be used, or its spaces differ from those of the policy.
         """
-        source, count = opened(env)
-        if self.env is None and not hasattr(self, "policy"):
-            self._build(source.observation_space, source.action_space)
+        given = opened(env)
+        source = given.source
         spaces = source.observation_space, source.action_space
-        if spaces != (self.observation_space, self.action_space):
+        made = hasattr(self, "policy")
+        if made and spaces != (self.observation_space, self.action_space):
             raise ConfigError(
                 f"{source.id} has other spaces than the environment the policy was made for",
                 "give an environment with the same spaces, or make a new model",
             )
-        size = self.words.samples_per_time_step
-        slots: int | None = count or size
-        if self.words.reward_function is not None:
-            function = as_function_of_three(self.words.reward_function)
-            backend = Judged(Sync(source.make, slots), function)
-        elif count is not None:
-            backend = Sync(source.make, count)
+        self.words, self._mode, self._score = choose(self._said, given, self._num_groups)
+        if made:
+            self._learner.schedule = schedule(self.words)
         else:
-            backend, _ = make_backend("auto", source, size)
-            slots = slots if isinstance(backend, Restarts) else None
-        self.env, self.n_envs, self._source, self._backend = env, count or 1, source, backend
+            self._build(*spaces)
+        self.env, self.n_envs, self._source = env, given.num_envs or 1, source
         self._vector: Any = None
-        self._mode = episodes(backend, source.codec, 1, size, self.seed, slots=slots)
-        log.warning("groups of %d whole episodes: actions are not tried side by side", size)
 
     def get_env(self) -> Any:
         """Return the environment; for callbacks of Stable-Baselines3 as its vector environment."""
@@ -148,9 +147,9 @@ class GRPO:
             total_steps=total,
             stop_at=None,
             seed=self.seed,
-            group_size=self.words.samples_per_time_step,
-            num_groups=self._num_groups,
-            backend=self._backend.name,
+            group_size=self._mode.group_size,
+            num_groups=self._mode.num_groups,
+            backend=self._mode.backend.name,
             epochs=self.words.n_epochs,
         )
         shown = [View().training(facts)] if self.verbose or progress_bar else []
@@ -217,21 +216,11 @@ class GRPO:
     def sample(self, policy: Policy, update: int) -> Rollout:
         """Sample the groups of one update, and report them to the callbacks."""
         self._callbacks.rollout_start()
-        self._mode.num_groups = self._num_groups
         rollout = self._mode.sample(policy, update)
-        if isinstance(self._backend, Judged):
-            paid = replace(rollout.episodes, ret=self._backend.env_return)
-            rollout = replace(rollout, episodes=paid)
-        rows_a_group = len(rollout.reward) / self._num_groups
-        self._num_groups = max(1, round(self.words.n_steps * self.n_envs / rows_a_group))
+        self._num_groups = self._mode.num_groups
         self._callbacks.steps(rollout, self.n_envs)
         self._callbacks.rollout_end()
         return rollout
-
-    def _score(self, rollout: Rollout) -> Scored:
-        advantage = partial(peer, scale="batch" if self.words.normalize_advantage else "none")
-        scaling = self.words.reward_scaling_fn or none
-        return score(rollout, scaling, "batch", advantage, self.words.gamma)
 
     def _learn(self, scored: Scored, update: int, progress: float) -> dict[str, float]:
         remaining = max(0.0, 1.0 - progress)
@@ -255,7 +244,7 @@ class GRPO:
         """Write the model to a file, `.zip` where the name has no ending; it holds no code."""
         facts = {
             "policy": self._kind,
-            "keywords": self.words.saved(),
+            "keywords": {**self._said.saved(), "group": self.words.group},
             "seed": self.seed,
             "spaces": [archive.space_words(s) for s in (self.observation_space, self.action_space)],
             "num_timesteps": self.num_timesteps,
@@ -283,7 +272,9 @@ class GRPO:
         words = {"seed": facts["seed"], **facts["keywords"], **keywords}
         had = words.pop("functions")
         model = cls(facts["policy"], None, **words)
-        model._build(*(archive.space_of(space) for space in facts["spaces"]))
+        made_for = [archive.space_of(space) for space in facts["spaces"]]
+        model.words = model._said.settled(model._said.kind(isinstance(made_for[1], Discrete)))
+        model._build(*made_for)
         model.policy.load_state_dict(content.policy)
         for name, live in optimizer_tensors(model._learner.optimizer).items():
             live.copy_(content.state[name])

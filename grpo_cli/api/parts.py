@@ -47,17 +47,21 @@ def make_body(
 def make_learner(words: Keywords, policy: Policy, seed: int) -> Learner:
     """Build the optimizer and what it minimises."""
     lr = at(words.learning_rate, 1.0)
-    schedule = Schedule(
+    return Learner(
+        policy, Adam(policy.parameters(), lr=lr, eps=ADAM_EPS), objective(words, 1.0),
+        schedule(words), lr=lr, anneal=False, seed=seed, entropy_coef=EntropyCoef(words.ent_coef),
+    )  # fmt: skip
+
+
+def schedule(words: Keywords) -> Schedule:
+    """Return epochs and minibatches."""
+    return Schedule(
         epochs=words.n_epochs,
         num_minibatches=1,
         minibatch_size=words.batch_size,
         target_kl=words.target_kl,
         max_grad_norm=words.max_grad_norm,
     )
-    return Learner(
-        policy, Adam(policy.parameters(), lr=lr, eps=ADAM_EPS), objective(words, 1.0), schedule,
-        lr=lr, anneal=False, seed=seed, entropy_coef=EntropyCoef(words.ent_coef),
-    )  # fmt: skip
 
 
 def objective(words: Keywords, remaining: float) -> Objective:

@@ -11,9 +11,18 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv, CartPoleVectorEnv
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from numpy.typing import NDArray
 
 from grpo_cli.rollout import Ints
+
+# Wrappers that change nothing here: the time limit is counted apart.
+TRANSPARENT = (TimeLimit, OrderEnforcing, PassiveEnvChecker)
+PHYSICS = (
+    "_sutton_barto_reward", "gravity", "masscart", "masspole", "total_mass", "length",
+    "polemass_length", "force_mag", "tau", "kinematics_integrator", "theta_threshold_radians",
+    "x_threshold",
+)  # fmt: skip
 
 
 class NativeCartPole:
@@ -40,12 +49,12 @@ class NativeCartPole:
     @staticmethod
     def fits(env: gym.Env) -> bool:
         """Say whether the plain environment is an unchanged CartPole."""
-        core = env.unwrapped
-        return (
-            type(core) is CartPoleEnv
-            and not core._sutton_barto_reward
-            and core.kinematics_integrator == "euler"
-        )
+        while type(env) in TRANSPARENT:
+            env = env.env  # type: ignore[attr-defined]
+        if type(env) is not CartPoleEnv:
+            return False
+        usual = vars(CartPoleEnv())
+        return all(vars(env).get(name) == usual[name] for name in PHYSICS)
 
     def reset(self, seeds: Ints) -> NDArray:
         """Set M members to the starts of their seeds; observations [M, 4]."""

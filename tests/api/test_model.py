@@ -114,10 +114,12 @@ def test_reward_functions_of_two_and_of_three():
     def two(obs, action):
         return action[:, 0].float()
 
-    by_three = trained(reward_function=three, samples_per_time_step=3)
-    count = shapes[0][0][0]
-    assert shapes[0] == ((count, 4), (count, 1), (count, 4))
-    assert not torch.equal(weights(by_three), weights(trained(reward_function=two)))
+    for group in ("episodes", "candidates"):
+        by_three = trained(reward_function=three, group=group)
+        count = shapes[-1][0][0]
+        assert shapes[-1] == ((count, 4), (count, 1), (count, 4))
+        by_two = trained(reward_function=two, group=group)
+        assert not torch.equal(weights(by_three), weights(by_two))
     with pytest.raises(ConfigError, match="reward_function"):
         GRPO("MlpPolicy", "CartPole-v1", reward_function=lambda a: a)
 
@@ -145,7 +147,7 @@ def test_reward_functions_see_the_true_next_state(tmp_path, recwarn):
         pairs.update(zip(state[:, 0].tolist(), next_state[:, 0].tolist(), strict=True))
         return next_state
 
-    model = trained(Ladder(), 30, reward_function=rewards, run_dir=tmp_path)
+    model = trained(Ladder(), 30, reward_function=rewards, run_dir=tmp_path, group="episodes")
     assert pairs == {(0, 1), (1, 2), (2, 3)}  # the last is 3, not the next episode's 0
     line = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
     assert line["rollout/ep_rew_mean"] == 21  # what the environment paid
@@ -168,7 +170,7 @@ def test_a_scaling_of_ones_own_sees_all_rewards_of_a_rollout():
         seen.append(rewards)
         return 2 * rewards
 
-    model = trained(reward_scaling_fn=scale)
+    model = trained(reward_scaling_fn=scale, group="episodes")
     assert sum(map(len, seen)) == model.num_timesteps
 
 

@@ -82,6 +82,20 @@ def test_callbacks(tmp_path):
     assert evaluate_policy(best, cartpole(), 2)[0] > 0
 
 
+def test_candidates(tmp_path):
+    watched = make_vec_env("CartPole-v1", n_envs=2, monitor_dir=str(tmp_path))  # not to be copied
+    model = GRPO("MlpPolicy", watched, samples_per_time_step=3, **{**QUICK, "n_steps": 10})
+    assert (model.words.group, model.n_envs) == ("candidates", 2)
+    evaluates = EvalCallback(
+        cartpole(), eval_freq=50, n_eval_episodes=2, verbose=0, log_path=str(tmp_path)
+    )
+    model.learn(300, callback=[evaluates, StopTrainingOnMaxEpisodes(1000)])
+    watched.close()
+    assert evaluates.n_calls == -(-model.num_timesteps // 2)  # look-aheads are steps too
+    assert evaluates.evaluations_timesteps[:2] == [100, 200]
+    assert evaluate_policy(model, cartpole(), 2)[0] > 0
+
+
 def test_callbacks_that_stop(tmp_path):
     model = GRPO("MlpPolicy", DummyVecEnv([cartpole]), tensorboard_log=tmp_path, **QUICK)
     enough = StopTrainingOnRewardThreshold(1.0)

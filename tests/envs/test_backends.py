@@ -7,6 +7,7 @@ from builders import cartpole
 
 from grpo_cli.envs import Sync, make_backend, open_env
 from grpo_cli.envs.backends import parity
+from grpo_cli.envs.native import NativeCartPole
 from grpo_cli.envs.pool import EnvPool
 from grpo_cli.envs.workers import Workers
 from grpo_cli.errors import ConfigError, EnvError
@@ -87,6 +88,11 @@ def test_auto_takes_native_where_it_fits_and_says_why():
     assert "vector version" in why
     changed = open_env("CartPole-v1", {"sutton_barto_reward": True})
     assert make_backend("auto", changed, 2)[0].name == "sync"
+    heavy, plain = gym.make("CartPole-v1"), gym.make("CartPole-v1")
+    heavy.unwrapped.gravity = 20.0  # type: ignore[attr-defined]
+    assert NativeCartPole.fits(plain)
+    assert not NativeCartPole.fits(heavy)
+    assert not NativeCartPole.fits(gym.wrappers.TransformReward(plain, lambda r: -r))
     with pytest.raises(ConfigError, match="native"):
         make_backend("native", open_env("Acrobot-v1"), 2)
     with pytest.raises(ConfigError, match="does not exist"):
