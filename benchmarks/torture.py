@@ -77,9 +77,10 @@ def kills(home: Path, number: signal.Signals, times: int, steps: int, words: lis
         name = f"hurt{runs}"
         process = train(*size, f"name={name}", "resume=auto", home=home)
         while True:
-            _wait_for_progress(home, name, process)
-            time.sleep(chance.uniform(0, 0.6))
-            process.send_signal(number)
+            if hits < times:
+                _wait_for_progress(home, name, process)
+                time.sleep(chance.uniform(0, 0.6))
+                process.send_signal(number)
             code = finished(process)
             if code == 0:
                 break

@@ -20,7 +20,7 @@ def torture():
 
 
 def test_a_killed_trainer_loses_nothing_it_had_saved(torture, tmp_path):
-    row = torture.kills(tmp_path, signal.SIGKILL, 2, 6000, [])
+    row = torture.kills(tmp_path, signal.SIGKILL, 2, 2500, [])
     assert "0 damaged, 0 unequal" in row
 
 
