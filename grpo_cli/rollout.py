@@ -197,14 +197,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean that can still be added to others: detached (sum, count), scalars on the device."""
+    """A mean that can still be pooled with others: detached (sum, count), scalars on the device."""
 
     total: Tensor
     count: Tensor
-
-    def __add__(self, other: "Mean") -> "Mean":
-        """Pool two means."""
-        return Mean(self.total + other.total, self.count + other.count)
 
     def item(self) -> float:
         """Return the mean as a float; 0 when nothing was counted. Waits for the device."""
@@ -212,10 +208,13 @@ class Mean:
         return float(self.total) / count if count else 0.0
 
 
-def add_means(into: dict[str, Mean], more: dict[str, Mean]) -> None:
-    """Pool `more` into `into`, name by name."""
-    for name, mean in more.items():
-        into[name] = into[name] + mean if name in into else mean
+def pooled(parts: Sequence[dict[str, Mean]]) -> dict[str, Mean]:
+    """Pool measurements of the same names, in one operation for all of them."""
+    names = list(parts[0])
+    flat = torch.stack([t for part in parts for n in names for t in (part[n].total, part[n].count)])
+    totals, counts = flat.view(len(parts), len(names), 2).sum(0).unbind(1)
+    columns = zip(names, totals.unbind(), counts.unbind(), strict=True)
+    return {name: Mean(total, count) for name, total, count in columns}
 
 
 def as_tensor(values: NDArray[np.generic], device: torch.device) -> Tensor:

@@ -20,7 +20,7 @@ from grpo_cli.errors import NonFinite
 from grpo_cli.losses import needs_members
 from grpo_cli.minibatches import by_members, by_rows
 from grpo_cli.randomness import Purpose, rng
-from grpo_cli.rollout import Batch, Ints, Mean, Scored, add_means, as_tensor
+from grpo_cli.rollout import Batch, Ints, Mean, Scored, as_tensor, pooled
 
 ROWS_AT_ONCE = 4096  # larger slices leave the processor's cache and are slower a row
 
@@ -153,29 +153,28 @@ def update_policy(
         return {"train/epochs": 0.0, "train/gradient_steps": 0.0}
     batch, member, entropy = _batch(policy, scored, reference, objective.top_quantile)
     parts = schedule.slices(len(member))
-    means: dict[str, Mean] = {}
-    epochs = steps = 0
+    of_epochs: list[dict[str, Mean]] = []
+    steps = 0
     for epoch in range(schedule.epochs):
-        epoch_means: dict[str, Mean] = {}
         shuffle = rng(seed, Purpose.SHUFFLE, update, epoch)
         if objective.by_member:
             minibatches = by_members(batch, member, parts, shuffle)
         else:
             minibatches = by_rows(batch, parts, shuffle)
-        for part in minibatches:
-            taken = _step(policy, optimizer, part, objective, schedule.max_grad_norm)
-            add_means(epoch_means, taken)
-            steps += 1
-        _check_finite(epoch_means)
-        add_means(means, epoch_means)
+        taken = [
+            _step(policy, optimizer, part, objective, schedule.max_grad_norm)
+            for part in minibatches
+        ]
+        steps += len(taken)
+        of_epochs.append(pooled(taken))
+        _check_finite(of_epochs[-1])
         if each_epoch is not None:
-            each_epoch(epoch_means)
-        epochs += 1
-        if _too_far(epoch_means, schedule.target_kl):
+            each_epoch(of_epochs[-1])
+        if _too_far(of_epochs[-1], schedule.target_kl):
             break
-    means.setdefault("entropy", entropy)
+    means = {"entropy": entropy, **pooled(of_epochs)}
     metrics = {f"train/{name}": mean.item() for name, mean in means.items()}
-    return {**metrics, "train/epochs": float(epochs), "train/gradient_steps": float(steps)}
+    return {**metrics, "train/epochs": float(len(of_epochs)), "train/gradient_steps": float(steps)}
 
 
 @torch.no_grad()
@@ -240,7 +239,7 @@ def _step(
     moved = (p for group in optimizer.param_groups for p in group["params"])
     norm = clip_grad_norm(moved, max_grad_norm)
     optimizer.step()
-    one = torch.ones((), device=total.device)
+    one = torch.ones_like(norm)
     measured["loss"] = Mean(total.detach(), one)
     measured["grad_norm"] = Mean(norm, one)
     return measured

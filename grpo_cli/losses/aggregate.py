@@ -1,5 +1,6 @@
 """From one number a row to the scalar that is minimised."""
 
+import torch
 from torch import Tensor
 
 from grpo_cli.errors import ConfigError
@@ -34,7 +35,8 @@ def aggregated(
         ConfigError: an unknown aggregate, `constant` without a length, or no whole members.
     """
     if aggregate == "step_mean":
-        return batch.weighted(row), batch.mean(row)
+        total = torch.dot(row, batch.weight)
+        return total / batch.total_weight, Mean(total.detach(), batch.total_weight)
     if aggregate == "member_mean":
         member = member_mean(row, batch)
     elif aggregate == "member_sum":

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from grpo_cli.policies.activations import Tanh
 
+tanh_backward = torch.ops.aten.tanh_backward.default
 NARROW = 16  # inputs; below it the transposed product is the faster one
 
 
@@ -35,9 +36,10 @@ class _Perceptron(torch.autograd.Function):
         gradients: list[Tensor | None] = []
         for number in range(len(seen) - 1, -1, -1):
             x = seen[number]
-            gradients += [g.sum(0), (x.t() @ g).t() if x.shape[1] < NARROW else g.t() @ x]
+            narrow = x.shape[1] < NARROW
+            gradients += [g.sum(0), torch.mm(x.t(), g).t() if narrow else torch.mm(g.t(), x)]
             if number:
-                g = torch.ops.aten.tanh_backward(g @ weights[number], x)
+                g = tanh_backward(torch.mm(g, weights[number]), x)
         return (None, *reversed(gradients))
 
 
