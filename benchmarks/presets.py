@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from learn import RESULTS, train
 
 ROOT = Path(__file__).resolve().parents[1]
-BUDGETS = {"CartPole-v1": 100_000, "LunarLander-v3": 200_000}
+BUDGETS = {"CartPole-v1": 100_000, "LunarLander-v3": 100_000}
 SOLVED = {"CartPole-v1": 475.0, "LunarLander-v3": 200.0}
 FILE = RESULTS / "presets.json"
 TABLE = ROOT / "docs" / "presets.md"
