@@ -38,9 +38,9 @@ def count_from_zero():
             module.STEPS[0] = 0
 
 
-def begin(*words, view=None):
+def begin(*words, view=None, env=ENV):
     count_from_zero()
-    given = [ENV, *QUICK, *words]
+    given = [env, *QUICK, *words]
     return Path(train_job(compose(given), overrides=given, view=view or View(quiet=True))["run"])
 
 
@@ -122,9 +122,28 @@ def test_an_interrupted_run_is_the_run_left_alone(monkeypatch, words):
     assert_equal(straight, run)
 
 
-def cut_off(*words):
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["group=windows", "group.tail=mask", "advantage=scalar"],
+        ["group=states", "env.max_steps=1", "advantage=outcome"],
+        ["group=candidates", "group.horizon=3", "advantage=outcome"],
+        ["group=branches", "group.horizon=3"],
+        ["advantage=remax"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_every_group_mode_goes_on(words):
+    straight = begin("name=straight", *words, env="env=CartPole-v1")
+    run = cut_off(*words, env="env=CartPole-v1")
+    assert len(metrics(run)) > 0
+    go_on(run)
+    assert_equal(straight, run)
+
+
+def cut_off(*words, env=ENV):
     """End a run as a power cut after its first checkpoint would."""
-    run = begin("name=halted", *words)
+    run = begin("name=halted", *words, env=env)
     for later in sorted((run / "checkpoints").glob("step-*"))[1:]:
         shutil.rmtree(later)
     (run / "summary.json").unlink()
