@@ -16,7 +16,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.utils.env_checker import data_equivalence as same
 
 from grpo_cli import rundir
-from grpo_cli.envs import EnvSource, make_backend
+from grpo_cli.envs import EnvSource, make_backend, make_simulator
 from grpo_cli.errors import GrpoError
 
 # Module that tells whether an extra is installed, and what the extra gives.
@@ -63,11 +63,12 @@ def computer() -> Iterator[Check]:
 
 
 def environment(source: EnvSource) -> Iterator[Check]:
-    """Look at an environment: Gymnasium's checker, starts, determinism, speed."""
+    """Look at an environment: Gymnasium's checker, starts, determinism, snapshots, speed."""
     yield _checker(source)
     yield _one("same seed, same start", lambda: _starts(source))
     yield _one("same actions, same episode", lambda: _episodes(source, used=False))
     yield _one("the same after other episodes", lambda: _episodes(source, used=True))
+    yield _snapshots(source)
     for name in ("sync", "native", "envpool", "async"):
         yield _speed(source, name)
 
@@ -162,6 +163,17 @@ def _steps(env: gym.Env, seed: int, actions: Sequence[Any]) -> Iterator[tuple[An
 def _what(one: tuple[Any, ...], two: tuple[Any, ...]) -> str:
     names = ("observation", "reward", "terminated", "truncated")
     return next(name for name, a, b in zip(names, one, two, strict=False) if not same(a, b))
+
+
+def _snapshots(source: EnvSource) -> Check:
+    """Prove that the environment can go back to a state, which only look-aheads need."""
+    name = "going back to a state"
+    try:
+        simulator, why = make_simulator(source, 2)
+    except GrpoError as error:
+        return Check(name, None, error.what, error.fix)
+    simulator.close()
+    return Check(name, True, f"{simulator.name}: {why}")
 
 
 def _speed(source: EnvSource, name: str) -> Check:

@@ -68,10 +68,12 @@ def test_a_sound_environment():
     assert found["same actions, same episode"].says == "yes"
     assert found["backend sync"].says.endswith("steps/s with 16 members")
     assert found["backend native"].ok is None
+    assert found["going back to a state"].says.endswith("proved by going back")
 
 
 def test_randomness_from_elsewhere():
     assert {"same seed, same start", "same actions, same episode"} <= failures(Unseeded)
+    assert examined(Unseeded)["going back to a state"].ok is None
 
 
 def test_state_that_outlives_a_reset():
