@@ -35,6 +35,11 @@ def misleading(tree: Tree) -> Iterator[str]:
             "advantage.scale=group with group_size=2 is 1 for the better and -1 for the worse, "
             "however small the gap; write advantage.scale=batch, or a larger group_size"
         )
+    if tree["group"]["name"] == "windows" and advantage.get("key") == "group_step":
+        yield (
+            "advantage.key=group_step compares equal steps of pieces that start anywhere; "
+            "write advantage=scalar for a window"
+        )
     in_loss = kl.get("where") == "loss" and kl.get("direction") == "reverse"
     if kl.get("coef") and kl["name"] == "k1" and in_loss:
         yield (

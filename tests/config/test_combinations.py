@@ -69,6 +69,8 @@ def test_what_can(words):
     [
         (["advantage=outcome", "group_size=2"], "advantage.scale=group with group_size=2"),
         (["kl=k1", "kl.coef=0.1", "kl.where=loss"], "kl=k1 in the loss"),
+        (["group=windows"], "advantage.key=group_step compares equal steps"),
+        (["group=windows", "advantage=scalar"], None),
         (["loss=reinforce", "epochs=2"], "loss=reinforce has no ratio"),
         (["advantage=outcome", "group_size=3", "kl=k1", "kl.coef=0.1", "epochs=2"], None),
         (["kl=k1", "kl.where=loss", "loss=reinforce", "epochs=1"], None),
