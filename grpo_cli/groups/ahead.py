@@ -1,15 +1,17 @@
 """Continuations from saved states: many members step together, each from a state of its own."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grpo_cli.envs import Codec, Simulator
-from grpo_cli.groups.visits import Visits
+from grpo_cli.groups.visits import Actor, Draw, Trail, Visits, visit
 from grpo_cli.policies import Policy
-from grpo_cli.randomness import ActionNoise
-from grpo_cli.rollout import Floats, Ints
+from grpo_cli.randomness import ActionNoise, Purpose, rng
+from grpo_cli.rollout import LEARN, Floats, Ints
 from grpo_cli.transitions import TransitionReward
 from grpo_cli.walk import Outcome, Round, walk
 
@@ -127,9 +129,19 @@ class Cost:
         self._env_s += outcome.env_s
         self._act_s += outcome.act_s
 
-    def facts(self, visits: Visits) -> dict[str, Any]:
-        """Return the rollout's facts about what was simulated, walks included."""
+    def facts(self, visits: Visits, state: Ints) -> dict[str, Any]:
+        """Return the rollout's fields that say where members began, and what was simulated.
+
+        Args:
+            visits: where the walks have been, themselves counted too.
+            state: the visit that each of M members began at, [M].
+        """
         return {
+            "seed": visits.seed[state],
+            "role": np.full(len(state), LEARN, dtype=np.int8),
+            "parent": visits.walk[state],
+            "parent_step": visits.step[state],
+            "episodes": visits.episodes,
             "sim_steps": int(visits.episodes.length.sum()) + self._sim_steps,
             "slot_steps": visits.slot_steps + self._slot_steps,
             "env_s": visits.env_s + self._env_s,
@@ -171,3 +183,86 @@ def discounted(rounds: list[Round], gamma: float, members: int) -> Floats:
     for member, step, _, _, _, reward in rounds:  # in a round each member steps once
         value[member] += gamma**step * reward
     return value
+
+
+class LookAhead:
+    """What the group modes share that go on from visited states; see them for the arguments."""
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        codec: Codec,
+        num_groups: int,
+        group_size: int,
+        seed: int,
+        gamma: float,
+        reward: TransitionReward | None,
+        *,
+        horizon: int | None,
+        shared_noise: bool,
+        state_frac: float,
+        walks: int,
+    ) -> None:
+        self.backend = simulator
+        self.codec = codec
+        self.num_groups = num_groups
+        self.group_size = group_size
+        self.seed = seed
+        self.gamma = gamma
+        self.reward = reward
+        self.horizon = horizon
+        self.shared_noise = shared_noise
+        self.state_frac = state_frac
+        self.walks = walks
+
+    def _visit(
+        self,
+        policy: Policy,
+        update: int,
+        *,
+        successors: bool = False,
+        actor: Callable[[Trail], Actor] | None = None,
+    ) -> Visits:
+        """Walk until enough states were visited, and draw `num_groups` of them."""
+        return visit(
+            self.backend,
+            self.codec,
+            policy,
+            Draw(self.num_groups, successors=successors),
+            seed=self.seed,
+            update=update,
+            walks=self.walks,
+            at_least=math.ceil(self.num_groups / self.state_frac),
+            actor=actor,
+        )
+
+    def _noise(self, policy: Policy, update: int, address: Ints) -> AheadNoise:
+        """Return the noise of the members that begin at states of these addresses, [V]."""
+        numbers = address.tolist()
+        generators = [rng(self.seed, Purpose.LOOKAHEAD, update, number) for number in numbers]
+        width = policy.family.noise_width
+        return AheadNoise(generators, self.group_size, width, self.shared_noise)
+
+    def _ahead(
+        self,
+        policy: Policy,
+        states: NDArray,
+        obs: NDArray,
+        noise: AheadNoise,
+        cost: Cost,
+        first: NDArray | None = None,
+    ) -> tuple[list[Round], Outcome]:
+        """Let `group_size` members go on from each of V states [V, ...], and count the cost."""
+        rounds, outcome = look_ahead(
+            self.backend,
+            self.codec,
+            policy,
+            np.repeat(states, self.group_size, axis=0),
+            np.repeat(obs, self.group_size, axis=0),
+            noise,
+            first=first,
+            horizon=self.horizon,
+            reward=self.reward,
+        )
+        cost.add(outcome)
+        return rounds, outcome

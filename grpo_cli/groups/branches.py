@@ -1,26 +1,23 @@
 """Group mode `branches`: several continuations from one visited state, compared with each other."""
 
-import math
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from grpo_cli.envs import Codec, Simulator
 from grpo_cli.errors import ConfigError
-from grpo_cli.groups.ahead import AheadNoise, Cost, discounted, look_ahead
+from grpo_cli.groups.ahead import Cost, LookAhead, discounted
 from grpo_cli.groups.packing import check_finite
-from grpo_cli.groups.visits import Draw, Visits, visit
+from grpo_cli.groups.visits import Visits
 from grpo_cli.policies import Policy
-from grpo_cli.randomness import Purpose, rng
-from grpo_cli.rollout import LEARN, Ints, Rollout
+from grpo_cli.rollout import Ints, Rollout
 from grpo_cli.transitions import TransitionReward
 from grpo_cli.walk import Outcome, Round
 
 __all__ = ["branches"]
 
 
-class branches:  # noqa: N801 - a group mode is called by its config name
+class branches(LookAhead):  # noqa: N801 - a group mode is called by its config name
     """Branch off from visited states: `episodes` that start where a walk of the policy has been.
 
     Sources: Schulman et al. 2015 (TRPO, arXiv:1502.05477), 5.2, "vine"; Kazemnejad et al. 2024
@@ -67,18 +64,11 @@ class branches:  # noqa: N801 - a group mode is called by its config name
                 "group.learn=walk knows only the environment's reward of the walk's own steps",
                 "set group.learn=branches, or group=candidates",
             )
-        self.backend = simulator
-        self.codec = codec
-        self.num_groups = num_groups
-        self.group_size = group_size
-        self.seed = seed
-        self.gamma = gamma
-        self.reward = reward
-        self.horizon = horizon
-        self.shared_noise = shared_noise
+        super().__init__(
+            simulator, codec, num_groups, group_size, seed, gamma, reward,
+            horizon=horizon, shared_noise=shared_noise, state_frac=state_frac, walks=walks,
+        )  # fmt: skip
         self.learn = learn
-        self.state_frac = state_frac
-        self.walks = walks
 
     def sample(self, policy: Policy, update: int) -> Rollout:
         """Walk, and branch off on the way.
@@ -92,16 +82,7 @@ class branches:  # noqa: N801 - a group mode is called by its config name
             NonFinite: a reward or an observation is nan or inf.
         """
         cost = Cost(self.backend)
-        visits = visit(
-            self.backend,
-            self.codec,
-            policy,
-            Draw(self.num_groups, successors=self.learn == "walk"),
-            seed=self.seed,
-            update=update,
-            walks=self.walks,
-            at_least=math.ceil(self.num_groups / self.state_frac),
-        )
+        visits = self._visit(policy, update, successors=self.learn == "walk")
         if self.learn == "walk":
             return self._walks(visits, policy, update, cost)
         return self._branches(visits, policy, update, cost)
@@ -110,28 +91,15 @@ class branches:  # noqa: N801 - a group mode is called by its config name
         self, visits: Visits, rows: Ints, policy: Policy, update: int, cost: Cost
     ) -> tuple[list[Round], Outcome]:
         """Play G continuations from each of the chosen states."""
-        address = visits.address[rows].tolist()
-        generators = [rng(self.seed, Purpose.LOOKAHEAD, update, number) for number in address]
-        width = policy.family.noise_width
-        rounds, outcome = look_ahead(
-            self.backend,
-            self.codec,
-            policy,
-            np.repeat(visits.saved(rows), self.group_size, axis=0),
-            np.repeat(visits.obs[rows], self.group_size, axis=0),
-            AheadNoise(generators, self.group_size, width, self.shared_noise),
-            horizon=self.horizon,
-            reward=self.reward,
-        )
-        cost.add(outcome)
-        return rounds, outcome
+        noise = self._noise(policy, update, visits.address[rows])
+        return self._ahead(policy, visits.saved(rows), visits.obs[rows], noise, cost)
 
     def _branches(self, visits: Visits, policy: Policy, update: int, cost: Cost) -> Rollout:
         """Make every continuation a member."""
         rows = visits.drawn
         rounds, outcome = self._continue(visits, rows, policy, update, cost)
         member, step, obs, action, logprob, reward = _by_member(rounds)
-        count, state = len(rows) * self.group_size, np.repeat(rows, self.group_size)
+        state = np.repeat(rows, self.group_size)
         check_finite(obs, reward)
         return Rollout(
             obs=torch.from_numpy(obs),
@@ -142,14 +110,9 @@ class branches:  # noqa: N801 - a group mode is called by its config name
             step=step,
             weight=np.ones(len(member)),
             group=np.repeat(np.arange(len(rows)), self.group_size),
-            seed=visits.seed[state],
-            role=np.full(count, LEARN, dtype=np.int8),
             terminated=outcome.terminated,
             truncated=outcome.truncated,
-            episodes=visits.episodes,
-            parent=visits.walk[state],
-            parent_step=visits.step[state],
-            **cost.facts(visits),
+            **cost.facts(visits, state),
         )
 
     def _walks(self, visits: Visits, policy: Policy, update: int, cost: Cost) -> Rollout:
@@ -179,14 +142,9 @@ class branches:  # noqa: N801 - a group mode is called by its config name
             step=np.zeros(count, dtype=np.int64),
             weight=np.column_stack([np.ones(own), np.zeros((len(rows), size))]).ravel(),
             group=np.repeat(np.arange(len(rows)), 1 + size),
-            seed=visits.seed[state],
-            role=np.full(count, LEARN, dtype=np.int8),
             terminated=np.repeat(visits.terminated[rows], 1 + size),
             truncated=np.zeros(count, dtype=bool),
-            episodes=visits.episodes,
-            parent=visits.walk[state],
-            parent_step=visits.step[state],
-            **cost.facts(visits),
+            **cost.facts(visits, state),
         )
 
 

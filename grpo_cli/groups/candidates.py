@@ -5,7 +5,6 @@ the policy got from there on. Nothing is learned from the steps of a look-ahead.
 """
 
 import logging
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
@@ -16,12 +15,11 @@ from numpy.typing import NDArray
 from grpo_cli.distributions import Categorical
 from grpo_cli.envs import Codec, Simulator
 from grpo_cli.errors import ConfigError
-from grpo_cli.groups.ahead import AheadNoise, Cost, discounted, look_ahead
+from grpo_cli.groups.ahead import Cost, LookAhead, discounted
 from grpo_cli.groups.packing import check_finite
-from grpo_cli.groups.visits import Draw, Trail, Visits, visit
+from grpo_cli.groups.visits import Trail, Visits
 from grpo_cli.policies import Policy
-from grpo_cli.randomness import Purpose, rng
-from grpo_cli.rollout import LEARN, Floats, Ints, Rollout
+from grpo_cli.rollout import Floats, Ints, Rollout
 from grpo_cli.transitions import TransitionReward
 
 __all__ = ["candidates"]
@@ -44,7 +42,7 @@ class Tried:
         return Tried(**{name: column[places] for name, column in vars(self).items()})
 
 
-class candidates:  # noqa: N801 - a group mode is called by its config name
+class candidates(LookAhead):  # noqa: N801 - a group mode is called by its config name
     """Try actions at visited states.
 
     Sources: the documents "sb3-contrib GRPO" (several samples per time step) and "sb3-grpo" (all
@@ -102,20 +100,13 @@ class candidates:  # noqa: N801 - a group mode is called by its config name
                 f"group_size={group_size}",
                 f"set group_size={family.num_outputs}",
             )
-        self.backend = simulator
-        self.codec = codec
-        self.num_groups = num_groups
-        self.group_size = group_size
-        self.seed = seed
-        self.gamma = gamma
-        self.reward = reward
+        super().__init__(
+            simulator, codec, num_groups, group_size, seed, gamma, reward,
+            horizon=horizon, shared_noise=shared_noise, state_frac=state_frac, walks=walks,
+        )  # fmt: skip
         self.actions = actions
-        self.horizon = horizon
-        self.shared_noise = shared_noise
         self.commit = commit
         self.weighting = weighting
-        self.state_frac = state_frac
-        self.walks = walks
         self._sampled = False
 
     def sample(self, policy: Policy, update: int) -> Rollout:
@@ -130,7 +121,6 @@ class candidates:  # noqa: N801 - a group mode is called by its config name
             NonFinite: a reward or an observation is nan or inf.
         """
         cost = Cost(self.backend)
-        draw = Draw(self.num_groups, successors=False)
         tried: list[Tried] = []
 
         def best(trail: Trail) -> _Best:
@@ -138,17 +128,7 @@ class candidates:  # noqa: N801 - a group mode is called by its config name
                 trail, self.backend, lambda *at: self._try(policy, update, cost, *at), tried
             )
 
-        visits = visit(
-            self.backend,
-            self.codec,
-            policy,
-            draw,
-            seed=self.seed,
-            update=update,
-            walks=self.walks,
-            at_least=math.ceil(self.num_groups / self.state_frac),
-            actor=best if self.commit == "best" else None,
-        )
+        visits = self._visit(policy, update, actor=best if self.commit == "best" else None)
         rows = visits.drawn
         if tried:
             chosen = _joined(tried).at(visits.order[rows], self.group_size)
@@ -171,10 +151,7 @@ class candidates:  # noqa: N801 - a group mode is called by its config name
     ) -> Tried:
         """Try K actions at each of V states; `own`, where drawn, is the first of them."""
         size, family = self.group_size, policy.family
-        generators = [
-            rng(self.seed, Purpose.LOOKAHEAD, update, number) for number in address.tolist()
-        ]
-        noise = AheadNoise(generators, size, family.noise_width, self.shared_noise)
+        noise = self._noise(policy, update, address)
         params = np.repeat(policy.params(obs), size, axis=0)
         if self.actions == "all":
             action = np.tile(np.arange(size), len(obs))[:, None]
@@ -184,18 +161,8 @@ class candidates:  # noqa: N801 - a group mode is called by its config name
             action, logprob = family.sample(params, noise.first)
             if own is not None:
                 action[::size], logprob[::size] = own
-        rounds, outcome = look_ahead(
-            self.backend,
-            self.codec,
-            policy,
-            np.repeat(states, size, axis=0),
-            np.repeat(obs, size, axis=0),
-            noise,
-            first=self.codec.decode(action),
-            horizon=self.horizon,
-            reward=self.reward,
-        )
-        cost.add(outcome)
+        first = self.codec.decode(action)
+        rounds, outcome = self._ahead(policy, states, obs, noise, cost, first)
         value = discounted(rounds, self.gamma, len(action))
         return Tried(action, logprob, value, outcome.terminated)
 
@@ -231,14 +198,9 @@ class candidates:  # noqa: N801 - a group mode is called by its config name
             step=np.zeros(count, dtype=np.int64),
             weight=np.exp(tried.logprob.astype(np.float64)) if by_policy else np.ones(count),
             group=np.repeat(np.arange(len(visits.drawn)), size),
-            seed=visits.seed[state],
-            role=np.full(count, LEARN, dtype=np.int8),
             terminated=tried.terminated,
             truncated=np.zeros(count, dtype=bool),  # an action is not cut off by a time limit
-            episodes=visits.episodes,
-            parent=visits.walk[state],
-            parent_step=visits.step[state],
-            **cost.facts(visits),
+            **cost.facts(visits, state),
         )
 
 
