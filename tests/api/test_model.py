@@ -78,11 +78,25 @@ def test_what_is_no_environment():
         GRPO("MlpPolicy", None).learn(1)
 
 
-def test_an_environment_stays_open_after_training():
-    env = gym.make("CartPole-v1")
-    trained(env)
+class Closes(gym.Wrapper):
+    """Counts how often it is closed."""
+
+    closed = 0
+
+    def close(self):
+        self.closed += 1
+        super().close()
+
+
+@pytest.mark.parametrize("group", ["episodes", "candidates"])
+def test_an_environment_stays_open_after_training(group):
+    env = Closes(gym.make("CartPole-v1"))
+    trained(env, group=group)
     env.reset(seed=0)
     env.step(0)
+    assert env.closed == 0
+    env.close()
+    assert env.closed == 1
 
 
 def test_predict_one_and_many():

@@ -18,7 +18,7 @@ def upright(state, action, next_state, *, weight=1.0):
     return weight * (1.0 - next_state[:, 2].abs()).unsqueeze(-1)
 
 def of_the_rollout(rollout):
-    return rollout.reward
+    return 2 * rollout.reward
 """
 SMALL = ("env=CartPole-v1", "total_steps=400", "num_groups=8", "group_size=2")
 PRESETS = ("sb3_contrib", "sb3_grpo", "trpo_vine", "vine_ppo")
@@ -61,7 +61,13 @@ def test_a_reward_of_transitions_is_asked_in_the_look_ahead():
 
 
 def test_a_reward_of_the_rollout_is_asked_afterwards():
-    train(*SMALL, "preset=sb3_grpo", "reward=./my_reward.py:of_the_rollout")
+    words = [*SMALL, "preset=sb3_grpo"]
+    plain, doubled = (
+        measured(train(*words, *more))[0]["reward_scaling/mean"]
+        for more in ([], ["reward=./my_reward.py:of_the_rollout"])
+    )
+    assert plain > 0
+    assert doubled == pytest.approx(2 * plain)
 
 
 def test_episodes_ask_no_transitions():
