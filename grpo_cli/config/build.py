@@ -33,7 +33,7 @@ Words = dict[str, Any]
 BUILDER_KEYS: dict[ModuleType, frozenset[str]] = {
     groups: frozenset("candidates selector drop_dead max_resample".split()),
     rewards: frozenset({"scope"}),
-    policies: frozenset({"bounds", "log_std", "normalise"}),
+    policies: frozenset("bounds std log_std normalise init head_gain".split()),
     kl: frozenset("coef where reference sync_every sync_alpha target horizon".split()),
     entropy: frozenset("coef target step low high top_quantile".split()),
 }
@@ -134,7 +134,10 @@ def build_env(words: Words) -> EnvSource:
     own = load_own(env["id"]) if ".py:" in env["id"] else None
     if own is None and ":" in env["id"]:
         _look_for_package(env["id"])
-    return open_env(env["id"], env["kwargs"], env["max_steps"], own, words["policy"]["bounds"])
+    policy = words["policy"]
+    return open_env(
+        env["id"], env["kwargs"], env["max_steps"], own, policy["bounds"], policy["std"]
+    )
 
 
 def _look_for_package(env_id: str) -> None:
@@ -175,14 +178,14 @@ def build_device(word: str) -> torch.device:
 
 def build_policy(words: Words, source: EnvSource, device: torch.device) -> Policy:
     """Build the policy with its initial weights."""
+    node = words["policy"]
     return make_policy(
-        component(policies, words["policy"]),
+        component(policies, node),
         source.observation_space,
         source.codec.family,
         rng(words["seed"], Purpose.INIT),
         device,
-        log_std=words["policy"]["log_std"],
-        normalise=words["policy"]["normalise"],
+        **{key: node[key] for key in ("log_std", "normalise", "init", "head_gain")},
     )
 
 

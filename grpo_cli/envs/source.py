@@ -9,8 +9,10 @@ import gymnasium as gym
 from gymnasium import spaces
 from gymnasium.wrappers import TimeLimit
 
-from grpo_cli.envs.spaces import Codec, action_codec, check_observation
+from grpo_cli.envs.masks import MaskFromInfo, reports_mask
+from grpo_cli.envs.spaces import Codec, action_codec
 from grpo_cli.errors import ConfigError, EnvError, GrpoError, MissingPackage
+from grpo_cli.observations import Observations
 
 DEFAULT_LIMIT = 10_000  # steps, for an environment that would otherwise never be cut
 
@@ -24,9 +26,11 @@ class EnvSource:
         kwargs: passed to the constructor.
         max_steps: time limit in steps; every training environment has one.
         reward_threshold: the return at which the environment counts as solved, or None.
-        observation_space: as declared.
+        observation_space: as declared, with an entry for the mask of the actions where `info`
+            holds one.
         action_space: as declared.
         codec: turns flat actions [A] into the environment's own.
+        masked: `info` holds a mask of the actions.
     """
 
     id: str
@@ -36,6 +40,7 @@ class EnvSource:
     observation_space: spaces.Space
     action_space: spaces.Space
     codec: Codec
+    masked: bool
     _construct: Callable[..., gym.Env] = field(repr=False)
 
     @property
@@ -53,7 +58,8 @@ class EnvSource:
             EnvError: the constructor raised.
         """
         extra = {} if render_mode is None else {"render_mode": render_mode}
-        return _construct(self.id, self._construct, {**self.kwargs, **extra}, self.max_steps)
+        env = _construct(self.id, self._construct, {**self.kwargs, **extra}, self.max_steps)
+        return MaskFromInfo(env) if self.masked else env
 
 
 def open_env(
@@ -62,6 +68,8 @@ def open_env(
     max_steps: int | None = None,
     own_class: Callable[..., gym.Env] | None = None,
     bounds: str = "clip",
+    std: str = "parameter",
+    masks: bool = True,
 ) -> EnvSource:
     """Make an environment once, check its spaces and remember its facts.
 
@@ -71,6 +79,8 @@ def open_env(
         max_steps: time limit in steps; None takes the environment's own, else 10,000.
         own_class: a person's own class or function, already imported.
         bounds: how the bounds of Box actions are respected, `clip` or `tanh`.
+        std: where log-stds of Box actions come from, `parameter` or `state`.
+        masks: take up a mask of the actions where `info` holds one.
 
     Raises:
         ConfigError: no such id, or a space that is not supported.
@@ -81,8 +91,10 @@ def open_env(
     construct = own_class or _registered(env_id)
     env = _construct(env_id, construct, kwargs, max_steps)
     try:
-        check_observation(env_id, env.observation_space)
-        codec = action_codec(env_id, env.action_space, bounds)
+        codec = action_codec(env_id, env.action_space, bounds, std)
+        masked = masks and _reports_mask(env)
+        shown = (MaskFromInfo(env) if masked else env).observation_space
+        _check_readable(env_id, shown)
         limit = max_steps or (env.spec.max_episode_steps if env.spec else None)
         if limit is None:
             limit = DEFAULT_LIMIT
@@ -96,13 +108,31 @@ def open_env(
             kwargs=kwargs,
             max_steps=int(limit),
             reward_threshold=env.spec.reward_threshold if env.spec else None,
-            observation_space=env.observation_space,
+            observation_space=shown,
             action_space=env.action_space,
             codec=codec,
+            masked=masked,
             _construct=construct,
         )
     finally:
         env.close()
+
+
+def _reports_mask(env: gym.Env) -> bool:
+    try:
+        return reports_mask(env)
+    except Exception as error:
+        raise EnvError(
+            f"the environment raised in reset(): {type(error).__name__}: {error}",
+            "mend the environment, or run again with --debug for the traceback",
+        ) from error
+
+
+def _check_readable(env_id: str, space: spaces.Space) -> None:
+    try:
+        Observations(space)
+    except ConfigError as error:
+        raise ConfigError(f"{env_id}: {error.what}", error.fix) from error
 
 
 def _registered(env_id: str) -> Callable[..., gym.Env]:
