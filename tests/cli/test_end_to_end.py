@@ -36,7 +36,7 @@ class Nan(Guess):
         return np.zeros(2, np.float32), float("nan"), False, False, {}
 
 class Words(Guess):
-    observation_space = gym.spaces.Discrete(3)
+    observation_space = gym.spaces.Text(3)
 
 def halve(reward, *, by):
     return reward / by
