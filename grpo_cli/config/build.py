@@ -17,9 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from grpo_cli import advantages, entropy, groups, kl, losses, policies, reward_functions, rewards
 from grpo_cli.config import files
+from grpo_cli.config.env_ids import import_package
 from grpo_cli.config.schema import is_own
 from grpo_cli.config.trust import KNOWN_MODULES, load_own, make_importable
-from grpo_cli.envs import Backend, EnvSource, make_backend, open_env
+from grpo_cli.config.wrappers import build_wrappers
+from grpo_cli.envs import Backend, EnvSource, make_backend, open_env, settled
 from grpo_cli.errors import ConfigError, MissingPackage
 from grpo_cli.policies import Policy, make_policy
 from grpo_cli.randomness import Purpose, rng
@@ -134,7 +136,16 @@ def build_env(words: Words) -> EnvSource:
     own = load_own(env["id"]) if ".py:" in env["id"] else None
     if own is None and ":" in env["id"]:
         _look_for_package(env["id"])
-    return open_env(env["id"], env["kwargs"], env["max_steps"], own, words["policy"]["bounds"])
+    import_package(env["id"])
+    source = open_env(
+        env["id"],
+        env["kwargs"],
+        env["max_steps"],
+        own,
+        words["policy"]["bounds"],
+        build_wrappers(env["wrappers"]),
+    )
+    return settled(source, env["fresh"])
 
 
 def _look_for_package(env_id: str) -> None:
