@@ -130,8 +130,16 @@ def check_own(words: Words) -> None:
             )
 
 
-def build_env(words: Words) -> EnvSource:
-    """Open the environment a config names."""
+def build_env(words: Words, view: View | None = None) -> EnvSource:
+    """Open the environment a config names, and decide whether it is made anew for every episode.
+
+    Args:
+        words: the whole config.
+        view: where to say what was decided.
+
+    Raises:
+        GrpoError: it cannot be used.
+    """
     env = words["env"]
     own = load_own(env["id"]) if ".py:" in env["id"] else None
     if own is None and ":" in env["id"]:
@@ -145,7 +153,15 @@ def build_env(words: Words) -> EnvSource:
         words["policy"]["bounds"],
         build_wrappers(env["wrappers"]),
     )
-    return settled(source, env["fresh"])
+    source, repeats = settled(source, env["fresh"])
+    if view is not None and source.fresh:
+        view.notice(f"{source.id} is made anew for every episode: a used one is not the same")
+    if view is not None and not repeats:
+        view.warn(
+            f"{source.id} does not repeat an episode from its seed: members of a group differ by "
+            f"more than what they do (grpo doctor env={source.id})"
+        )
+    return source
 
 
 def _look_for_package(env_id: str) -> None:

@@ -131,7 +131,7 @@ def build_all(words: dict[str, Any], view: View) -> Built:
     build.check_own(words)
     reward = build_reward(words)
     device = build.build_device(words["device"])
-    source = build.build_env(words)
+    source = build.build_env(words, view)
     policy = build.build_policy(words, source, device)
     if words["group"]["name"] in LOOK_AHEAD:
         sampler, backend = build_lookahead(words, source, view)

@@ -4,7 +4,6 @@ Members of a group start alike and a resumed run goes on bit for bit only where 
 on nothing but its seed and its actions, not on the episodes played before in the same object.
 """
 
-import warnings
 from collections.abc import Sequence
 from contextlib import closing
 from copy import deepcopy
@@ -12,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.utils.env_checker import data_equivalence as same
 
 from grpo_cli.envs.source import EnvSource
@@ -26,23 +26,26 @@ STEPS = 8  # of each episode of the probe; a step of CarRacing takes 20 ms
 SEED = 7
 
 
-def settled(source: EnvSource, fresh: str = "auto") -> EnvSource:
+def settled(source: EnvSource, fresh: str = "auto") -> tuple[EnvSource, bool]:
     """Decide whether an environment is made anew for every episode.
 
     Args:
         source: the environment.
         fresh: `always`, `never`, or `auto`: where a used one is known or found to differ. Two
-            short episodes are played to find out; a warning tells where one differs even in a
-            new environment, which nothing here can mend.
+            short episodes are played to find out.
+
+    Returns:
+        The environment so decided, and whether it repeats an episode from its seed. Where even a
+        new one does not, nothing here can mend it.
 
     Raises:
         EnvError: the constructor raised.
     """
     if fresh != "auto":
-        return replace(source, fresh=fresh == "always")
+        return replace(source, fresh=fresh == "always"), True
     with closing(source.make()) as env:
         if any(cls.__module__ in KEEPS for cls in type(env.unwrapped).__mro__):
-            return replace(source, fresh=True)
+            return replace(source, fresh=True), True
         source.action_space.seed(SEED)
         actions = [source.action_space.sample() for _ in range(STEPS)]
         try:
@@ -50,17 +53,12 @@ def settled(source: EnvSource, fresh: str = "auto") -> EnvSource:
             used = _told(env, SEED, actions)
             new = _in_a_new_one(source, actions)
             if same(used, new, exact=True):
-                return source
+                return source, True
             if same(new, _in_a_new_one(source, actions), exact=True):
-                return replace(source, fresh=True)
+                return replace(source, fresh=True), True
         except Exception:  # training meets the same, and says where it was
-            return source
-    warnings.warn(
-        f"{source.id} does not repeat an episode from its seed, so the members of a group differ "
-        f"by more than what they do (grpo doctor env={source.id})",
-        stacklevel=2,
-    )
-    return source
+            return source, True
+    return source, False
 
 
 def _in_a_new_one(source: EnvSource, actions: Sequence[Any]) -> list[Any]:
@@ -69,11 +67,11 @@ def _in_a_new_one(source: EnvSource, actions: Sequence[Any]) -> list[Any]:
 
 
 def _told(env: gym.Env, seed: int, actions: Sequence[Any]) -> list[Any]:
-    """Play an episode; returns all that an agent is told."""
+    """Play an episode; returns all that an agent is told, rewards as bytes: nan equals nan."""
     told = [deepcopy(env.reset(seed=seed)[0])]  # some hand out the same array every time
     for action in actions:
         obs, reward, terminated, truncated, _ = env.step(action)
-        told += [deepcopy(obs), float(reward), bool(terminated), bool(truncated)]
+        told += [deepcopy(obs), np.float64(reward).tobytes(), bool(terminated), bool(truncated)]
         if terminated or truncated:
             break
     return told
