@@ -17,9 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from grpo_cli import advantages, entropy, groups, kl, losses, policies, reward_functions, rewards
 from grpo_cli.config import files
+from grpo_cli.config.env_ids import import_package
 from grpo_cli.config.schema import is_own
 from grpo_cli.config.trust import KNOWN_MODULES, load_own, make_importable
-from grpo_cli.envs import Backend, EnvSource, make_backend, open_env
+from grpo_cli.config.wrappers import build_wrappers
+from grpo_cli.envs import Backend, EnvSource, make_backend, open_env, settled
 from grpo_cli.errors import ConfigError, MissingPackage
 from grpo_cli.policies import Policy, make_policy
 from grpo_cli.randomness import Purpose, rng
@@ -128,16 +130,39 @@ def check_own(words: Words) -> None:
             )
 
 
-def build_env(words: Words) -> EnvSource:
-    """Open the environment a config names."""
+def build_env(words: Words, view: View | None = None) -> EnvSource:
+    """Open the environment a config names, and decide whether it is made anew for every episode.
+
+    Args:
+        words: the whole config.
+        view: where to say what was decided.
+
+    Raises:
+        GrpoError: it cannot be used.
+    """
     env = words["env"]
     own = load_own(env["id"]) if ".py:" in env["id"] else None
     if own is None and ":" in env["id"]:
         _look_for_package(env["id"])
-    policy = words["policy"]
-    return open_env(
-        env["id"], env["kwargs"], env["max_steps"], own, policy["bounds"], policy["std"]
+    import_package(env["id"])
+    source = open_env(
+        env["id"],
+        env["kwargs"],
+        env["max_steps"],
+        own,
+        bounds=words["policy"]["bounds"],
+        std=words["policy"]["std"],
+        wrappers=build_wrappers(env["wrappers"]),
     )
+    source, repeats = settled(source, env["fresh"])
+    if view is not None and source.fresh:
+        view.notice(f"{source.id} is made anew for every episode: a used one is not the same")
+    if view is not None and not repeats:
+        view.warn(
+            f"{source.id} does not repeat an episode from its seed: members of a group differ by "
+            f"more than what they do (grpo doctor env={source.id})"
+        )
+    return source
 
 
 def _look_for_package(env_id: str) -> None:

@@ -131,7 +131,7 @@ def build_all(words: dict[str, Any], view: View) -> Built:
     build.check_own(words)
     reward = build_reward(words)
     device = build.build_device(words["device"])
-    source = build.build_env(words)
+    source = build.build_env(words, view)
     fits.check_linear(words, source)
     policy = build.build_policy(words, source, device)
     if notice := fits.policy_notice(words, source):

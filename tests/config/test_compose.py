@@ -49,7 +49,8 @@ def test_every_shipped_choice_composes(word: str):
 )
 def test_environments_without_a_file(word: str, env_id: str):
     env = compose([word]).env
-    assert env == {"id": env_id, "kwargs": {}, "max_steps": None}
+    plain = {"kwargs": {}, "max_steps": None, "wrappers": [], "fresh": "auto"}
+    assert env == {"id": env_id, **plain}
 
 
 def test_an_id_is_never_imported_while_composing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
