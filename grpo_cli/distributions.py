@@ -50,6 +50,11 @@ class Family(Density, Protocol):
         """Uniform numbers that one action needs, W."""
         ...
 
+    @property
+    def num_columns(self) -> int:
+        """Numbers that one flat action has, A."""
+        ...
+
     def sample(self, params: Array, noise: NDArray[np.float64]) -> tuple[NDArray, Array]:
         """Turn uniform noise [B, W] into actions [B, A] and their log-probabilities [B]."""
         ...
@@ -74,6 +79,7 @@ class Categorical:
     num_outputs: int
     num_free: int = 0
     noise_width: int = 1
+    num_columns: int = 1
 
     def sample(self, params: Array, noise: NDArray[np.float64]) -> tuple[NDArray, Array]:
         """Sample by inverse CDF; actions are int64, [B, 1]."""
@@ -115,24 +121,40 @@ class Gaussian:
 
     With `squash` an action is tanh of a normal draw. The flat action stays the draw itself, so
     that log-probabilities need no inverse of tanh near its ends; `codec.decode` squashes it.
+
+    Attributes:
+        size: D.
+        squash: see above.
+        by_state: the network gives the log-stds too; otherwise they are parameters of their own.
     """
 
-    num_outputs: int
+    size: int
     squash: bool = False
+    by_state: bool = False
+
+    @property
+    def num_outputs(self) -> int:
+        """Means, and log-stds where they depend on the observation."""
+        return 2 * self.size if self.by_state else self.size
 
     @property
     def num_free(self) -> int:
-        """One log-std for each number, whatever the observation."""
-        return self.num_outputs
+        """One log-std for each number, unless they depend on the observation."""
+        return 0 if self.by_state else self.size
 
     @property
     def noise_width(self) -> int:
         """One uniform number for each."""
-        return self.num_outputs
+        return self.size
+
+    @property
+    def num_columns(self) -> int:
+        """D."""
+        return self.size
 
     def sample(self, params: Array, noise: NDArray[np.float64]) -> tuple[NDArray, Array]:
         """Draw mean + std * z; actions are float32, [B, D]."""
-        mean, log_std = params[:, : self.num_outputs], params[:, self.num_outputs :]
+        mean, log_std = params[:, : self.size], params[:, self.size :]
         z = normal_quantile(noise).astype(np.float32)
         draw = mean + np.exp(log_std) * z
         logprob = (-0.5 * z * z - log_std - HALF_LOG_2PI).sum(axis=1)
@@ -142,18 +164,18 @@ class Gaussian:
 
     def mode(self, params: Array) -> NDArray:
         """Return the means."""
-        return params[:, : self.num_outputs]
+        return params[:, : self.size]
 
     def logprob(self, params: Tensor, action: Tensor) -> Tensor:
         """Return the log-density of the flat action's effect, squashed or not."""
-        mean, log_std = params.split(self.num_outputs, dim=1)
+        mean, log_std = params.split(self.size, dim=1)
         z = (action - mean) * (-log_std).exp()
         logprob = (-0.5 * z.square() - log_std - HALF_LOG_2PI).sum(dim=1)
         return logprob - _log_slope(action).sum(dim=1) if self.squash else logprob
 
     def entropy(self, params: Tensor) -> Tensor:
         """Return the differential entropy; for tanh by 16-point Gauss-Hermite quadrature."""
-        mean, log_std = params.split(self.num_outputs, dim=1)
+        mean, log_std = params.split(self.size, dim=1)
         entropy = (log_std + 0.5 + HALF_LOG_2PI).sum(dim=1)
         if not self.squash:
             return entropy
@@ -163,15 +185,15 @@ class Gaussian:
 
     def kl(self, params: Tensor, other: Tensor) -> Tensor:
         """Return the exact divergence; tanh is one-to-one and leaves it as it is."""
-        mean, log_std = params.split(self.num_outputs, dim=1)
-        mean_o, log_std_o = other.split(self.num_outputs, dim=1)
+        mean, log_std = params.split(self.size, dim=1)
+        mean_o, log_std_o = other.split(self.size, dim=1)
         ratio = (2 * (log_std - log_std_o)).exp()
         gap = ((mean - mean_o) * (-log_std_o).exp()).square()
         return (0.5 * (ratio + gap - 1) + log_std_o - log_std).sum(dim=1)
 
     def score_norm(self, params: Tensor, action: Tensor) -> Tensor:
         """Return that with respect to the means in units of the std: the sum of z^2."""
-        mean, log_std = params.split(self.num_outputs, dim=1)
+        mean, log_std = params.split(self.size, dim=1)
         return ((action - mean) * (-log_std).exp()).square().sum(dim=1)
 
 

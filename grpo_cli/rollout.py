@@ -17,6 +17,8 @@ from torch import Tensor
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Obs = Tensor | dict[str, Tensor]
+"""Observations of N rows, [N, *O]; those with several entries by path, such as `a.0.b`."""
 
 LEARN, BASELINE = 0, 1
 """Roles of members: those that are learned from, and greedy ones they are only compared with."""
@@ -25,6 +27,30 @@ LEARN, BASELINE = 0, 1
 def bincount(index: Ints, weight: Floats, size: int = 0) -> Floats:
     """Sum weights by index, [K] -> [size or more]; `np.bincount` with a type that checkers know."""
     return np.bincount(index, weights=weight, minlength=size).astype(np.float64, copy=False)
+
+
+def tensors(obs: NDArray) -> Obs:
+    """Show observations [N, *O] to torch; a record of several entries becomes a dict by path."""
+    if obs.dtype.names is None:
+        return torch.from_numpy(obs)
+    return {path: torch.from_numpy(np.ascontiguousarray(obs[path])) for path in obs.dtype.names}
+
+
+def each(obs: Obs, change: Callable[[Tensor], Tensor]) -> Obs:
+    """Apply a change to every entry of observations."""
+    return {k: change(v) for k, v in obs.items()} if isinstance(obs, dict) else change(obs)
+
+
+def num_rows(obs: Obs) -> int:
+    """Count observations."""
+    return len(next(iter(obs.values())) if isinstance(obs, dict) else obs)
+
+
+def flat(obs: Obs) -> Tensor:
+    """Put all entries of each observation in a row of numbers, [N, D]."""
+    parts = list(obs.values()) if isinstance(obs, dict) else [obs]
+    rows = [part.reshape(len(part), -1) for part in parts]
+    return rows[0] if len(rows) == 1 else torch.cat([row.double() for row in rows], dim=1)
 
 
 @dataclass(frozen=True)
@@ -44,7 +70,7 @@ class Rollout:
     """What one sampling of groups brought home. N rows, M members, O and A dimensions."""
 
     # Rows.
-    obs: Tensor  # [N, *O], the environment's dtype
+    obs: Obs  # [N, *O], the environment's dtype
     action: Tensor  # [N, A], flat
     logprob: NDArray[np.float32]  # [N], nats, under the policy that acted
     reward: Floats  # [N], raw
@@ -103,8 +129,8 @@ def _cut(
     members: NDArray[np.bool_],
 ) -> Any:  # noqa: ANN401
     """Choose from one field of a rollout; where N = M, each member is a row and the cuts agree."""
-    if isinstance(value, Tensor):
-        return value[torch.from_numpy(rows)]
+    if isinstance(value, Tensor | dict):
+        return each(value, lambda entry: entry[torch.from_numpy(rows)])
     if isinstance(value, np.ndarray):
         return value[rows if len(value) == len(rows) else members]
     return value
@@ -123,6 +149,8 @@ def _join(values: list[Any]) -> Any:  # noqa: ANN401 - any field
     """Put one field of several rollouts together: columns in a row, amounts as their sum."""
     if isinstance(values[0], Tensor):
         return torch.cat(values)
+    if isinstance(values[0], dict):
+        return {path: torch.cat([value[path] for value in values]) for path in values[0]}
     if isinstance(values[0], np.ndarray):
         return np.concatenate(values)
     if isinstance(values[0], Episodes):
@@ -154,7 +182,7 @@ class Scored:
 class Batch:
     """Rows for one gradient step, B of them, on the policy's device."""
 
-    obs: Tensor  # [B, *O]
+    obs: Obs  # [B, *O]
     action: Tensor  # [B, A]
     old_logprob: Tensor  # [B], nats, before the update
     advantage: Tensor  # [B]
@@ -191,7 +219,7 @@ class Batch:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         columns = {f.name: getattr(self, f.name) for f in fields(self)}
-        filled = {name: change(c) for name, c in columns.items() if isinstance(c, Tensor)}
+        filled = {n: each(c, change) for n, c in columns.items() if isinstance(c, Tensor | dict)}
         return replace(self, **filled)
 
 

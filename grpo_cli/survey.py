@@ -7,7 +7,7 @@ import torch
 from grpo_cli import kl
 from grpo_cli.distributions import Outlook
 from grpo_cli.policies import Policy
-from grpo_cli.rollout import Batch, Floats, Rollout
+from grpo_cli.rollout import Batch, Floats, Rollout, each
 from grpo_cli.update import rowwise
 
 NEEDS = ("kl", "reference_logprob", "score_norm")
@@ -34,10 +34,11 @@ def survey(
     Returns:
         The needs by name, [N] each.
     """
-    obs, action = rollout.obs.to(policy.device), rollout.action.to(policy.device)
+    obs = each(rollout.obs, lambda entry: entry.to(policy.device))
+    action, member = rollout.action.to(policy.device), rollout.member
     family, found = policy.family, {}
-    other = None if reference is None else rowwise(reference, obs)
-    params = rowwise(policy, obs) if {"kl", "score_norm"} & set(needs) else None
+    other = None if reference is None else rowwise(reference, obs, member)
+    params = rowwise(policy, obs, member) if {"kl", "score_norm"} & set(needs) else None
     if params is not None and "score_norm" in needs:
         found["score_norm"] = family.score_norm(params, action)
     if other is not None and "reference_logprob" in needs:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from grpo_cli.errors import ConfigError, NonFinite
-from grpo_cli.rollout import Floats
+from grpo_cli.rollout import Floats, tensors
 
 
 def is_transition_reward(function: object) -> bool:
@@ -44,8 +44,9 @@ class TransitionReward:
             NonFinite: it returned nan or inf.
         """
         rows = len(state)
-        columns = (state, np.reshape(action, (rows, -1)), next_state)
-        said = self.function(*(torch.as_tensor(np.ascontiguousarray(c)) for c in columns))
+        taken = torch.from_numpy(np.ascontiguousarray(np.reshape(action, (rows, -1))))
+        before, after = (tensors(np.ascontiguousarray(obs)) for obs in (state, next_state))
+        said = self.function(before, taken, after)
         name = getattr(getattr(self.function, "func", self.function), "__name__", "the reward")
         reward = torch.as_tensor(said).cpu().numpy().astype(np.float64)
         if reward.shape not in ((rows,), (rows, 1)):

@@ -7,6 +7,7 @@ are made between epochs.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -20,7 +21,7 @@ from grpo_cli.errors import NonFinite
 from grpo_cli.losses import needs_members
 from grpo_cli.minibatches import by_members, by_rows
 from grpo_cli.randomness import Purpose, rng
-from grpo_cli.rollout import Batch, Ints, Mean, Scored, as_tensor, pooled
+from grpo_cli.rollout import Batch, Ints, Mean, Obs, Scored, as_tensor, each, pooled
 
 ROWS_AT_ONCE = 4096  # larger slices leave the processor's cache and are slower a row
 
@@ -41,8 +42,13 @@ class Learns(Protocol):
         """Its action distribution."""
         ...
 
-    def __call__(self, obs: Tensor) -> Tensor:
-        """Observations [B, *O] -> distribution parameters [B, P]."""
+    @property
+    def by_member(self) -> bool:
+        """It must be shown whole members, for it remembers what came before."""
+        ...
+
+    def __call__(self, obs: Obs, member: Tensor | None = None) -> Tensor:
+        """Observations [B, *O], members [B] -> distribution parameters [B, P]."""
         ...
 
     def outlook(self, batch: Batch) -> Outlook:
@@ -157,7 +163,7 @@ def update_policy(
     steps = 0
     for epoch in range(schedule.epochs):
         shuffle = rng(seed, Purpose.SHUFFLE, update, epoch)
-        if objective.by_member:
+        if objective.by_member or policy.by_member:
             minibatches = by_members(batch, member, parts, shuffle)
         else:
             minibatches = by_rows(batch, parts, shuffle)
@@ -199,11 +205,13 @@ def _batch(
     obs, action, advantage = rollout.obs, rollout.action, scored.advantage
     weight, member = rollout.weight, rollout.member
     if not weight.all():  # rows of weight 0 are never learned from
-        kept = np.flatnonzero(weight)
-        obs, action = obs[kept], action[kept]
+        counts = rollout.per_member(weight)[member] if policy.by_member else weight
+        kept = np.flatnonzero(counts)
+        rows = torch.from_numpy(kept)
+        obs, action = each(obs, lambda entry: entry[rows]), action[rows]
         advantage, weight, member = advantage[kept], weight[kept], member[kept]
-    obs, action = obs.to(device), action.to(device)
-    params = rowwise(policy, obs)
+    obs, action = each(obs, lambda entry: entry.to(device)), action.to(device)
+    params = rowwise(policy, obs, member)
     entropy = policy.family.entropy(params)
     batch = Batch(
         obs=obs,
@@ -211,7 +219,7 @@ def _batch(
         old_logprob=policy.family.logprob(params, action),
         advantage=as_tensor(advantage, device),
         weight=as_tensor(weight, device),
-        reference=None if reference is None else rowwise(reference, obs),
+        reference=None if reference is None else rowwise(reference, obs, member),
     )
     if share < 1:
         masked = batch.advantage * top_quantile(entropy, share)
@@ -220,9 +228,16 @@ def _batch(
 
 
 @torch.no_grad()
-def rowwise(policy: Learns, obs: Tensor) -> Tensor:
+def rowwise(policy: Learns, obs: Obs, member: Ints) -> Tensor:
     """Distribution parameters of all rows, [N, P], in slices that stay in the cache."""
-    return torch.cat([policy(piece) for piece in obs.split(ROWS_AT_ONCE)])
+    edges = list(range(0, len(member), ROWS_AT_ONCE))
+    if policy.by_member:  # every slice begins with a member
+        edges = np.unique(np.searchsorted(member, member[edges])).tolist()
+    pieces = []
+    for a, b in pairwise([*edges, len(member)]):
+        piece = each(obs, lambda entry, a=a, b=b: entry[a:b])
+        pieces.append(policy(piece, torch.from_numpy(member[a:b]) if policy.by_member else None))
+    return torch.cat(pieces)
 
 
 def _step(

@@ -3,13 +3,13 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grpo_cli.envs import Backend, Codec, Restarts
-from grpo_cli.policies import Policy
+from grpo_cli.policies import Acts
 from grpo_cli.randomness import ActionNoise
 from grpo_cli.rollout import Floats, Ints
 
@@ -32,10 +32,18 @@ class Outcome:
 Round = tuple[Ints, Ints, NDArray, NDArray, NDArray, Floats]
 
 
+class Walks(Protocol):
+    """Who can walk: a policy, or one that looks ahead first."""
+
+    def acting(self) -> Acts:
+        """Return who acts for members that all start now."""
+        ...
+
+
 def walk(
     backend: Backend,
     codec: Codec,
-    policy: Policy,
+    policy: Walks,
     seeds: Ints,
     noise: ActionNoise | None,
     *,
@@ -69,14 +77,19 @@ def walk(
     terminated, truncated = np.zeros((2, members), dtype=bool)
     success: dict[int, bool] = {}
     slot_steps = 0
+    act = policy.acting()
     mixed = noise is not None and noise.members < members
     while len(slot):
         slot_steps += width
         step = length[member]
-        if noise is not None and mixed:
-            action, logprob = _act_mixed(policy, obs, noise, step, member)
+        if noise is None:
+            action, logprob = act(obs, None, member)
+        elif mixed:
+            greedy = member >= noise.members
+            drawn = noise.at(step, np.where(greedy, 0, member))
+            action, logprob = act(obs, drawn, member, greedy)
         else:
-            action, logprob = policy.act(obs, None if noise is None else noise.at(step, member))
+            action, logprob = act(obs, noise.at(step, member), member)
         clock.act()
         after, reward, ended, cut, infos = backend.step(slot, codec.decode(action))
         clock.env()
@@ -101,19 +114,6 @@ def walk(
         slot, member, obs = slot[~over], member[~over], obs[~over]
     said = as_array(success, members)
     return Outcome(ret, length, terminated, truncated, said, slot_steps, clock.env_s, clock.act_s)
-
-
-def _act_mixed(
-    policy: Policy, obs: NDArray, noise: ActionNoise, step: Ints, member: Ints
-) -> tuple[NDArray, NDArray[np.float32]]:
-    """Act with noise where there is some for the member, greedily elsewhere."""
-    greedy = member >= noise.members
-    if greedy.all():
-        return policy.act(obs, None)
-    action, logprob = policy.act(obs, noise.at(step, np.where(greedy, 0, member)))
-    if greedy.any():
-        action[greedy], logprob[greedy] = policy.act(obs[greedy], None)
-    return action, logprob
 
 
 class Clock:

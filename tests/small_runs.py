@@ -43,7 +43,7 @@ class Nan(Guess):
         return self.sign, float("nan"), False, False, {}
 
 class Words(Guess):
-    observation_space = gym.spaces.Discrete(3)
+    observation_space = gym.spaces.Text(3)
 """
 OWN_CODE = """
 def double(reward):

@@ -22,10 +22,12 @@ CONF = ROOT / "conf"
 FLOORS: dict[int, frozenset[str]] = {
     0: frozenset({"errors", "rollout", "randomness"}),
     1: frozenset(
-        "rewards reward_functions transitions returns kl entropy distributions statistics"
+        "rewards reward_functions transitions returns kl entropy distributions joint statistics"
         " advantages losses".split()
     ),
-    2: frozenset("adam envs policies sinks checkpoint manifest rundir stop distributed".split()),
+    2: frozenset(
+        "adam envs observations policies sinks checkpoint manifest rundir stop distributed".split()
+    ),
     3: frozenset(
         "groups update minibatches reference survey learner walk evaluate video".split(),
     ),
@@ -58,6 +60,7 @@ MAX_LINES = 300
 FLOORS_WITH_SINGLE_FILES = (1, 2, 3)
 
 KL_KEYS = frozenset("coef where reference sync_every sync_alpha target horizon".split())
+POLICY_KEYS = frozenset("bounds std log_std normalise init head_gain".split())
 ENTROPY_KEYS = frozenset("coef target step low high top_quantile".split())
 # Config group -> the package in whose __all__ its names are looked up, and the YAML keys that are
 # the builder's, not the function's.
@@ -67,7 +70,7 @@ COMPONENTS: dict[str, tuple[str, frozenset[str]]] = {
     "loss": ("grpo_cli.losses", frozenset()),
     "kl": ("grpo_cli.kl", KL_KEYS),
     "entropy": ("grpo_cli.entropy", ENTROPY_KEYS),
-    "policy": ("grpo_cli.policies", frozenset({"bounds", "log_std", "normalise"})),
+    "policy": ("grpo_cli.policies", POLICY_KEYS),
     "group": ("grpo_cli.groups", frozenset()),
     "reward": ("grpo_cli.reward_functions", frozenset()),
 }

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grpo_cli.errors import ConfigError
-from grpo_cli.rollout import Floats, Ints, Rollout
+from grpo_cli.rollout import Floats, Ints, Rollout, flat
 
 MOST_FOLDS = 4
 TIME_UNIT = 100.0  # steps, as in rllab: keeps the cubes of long episodes in range
@@ -21,7 +21,7 @@ def features(rollout: Rollout, *, time: bool = False) -> Floats:
     Source: Duan et al. 2016 (arXiv:1604.06778), the linear feature baseline of rllab. Peers at the
     same step share its powers of time, so these are for a baseline without peers.
     """
-    obs = rollout.obs.flatten(1).double().numpy()
+    obs = flat(rollout.obs).double().numpy()
     columns = [obs, obs**2]
     if time:
         columns.append((rollout.step[:, None] / TIME_UNIT) ** np.arange(1, 4))

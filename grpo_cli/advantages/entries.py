@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from grpo_cli.advantages.peers import has_spread, std_by
 from grpo_cli.advantages.settings import Level
 from grpo_cli.returns import returns_to_go
-from grpo_cli.rollout import LEARN, Floats, Ints, Rollout, bincount
+from grpo_cli.rollout import LEARN, Floats, Ints, Rollout, bincount, flat
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _place(rollout: Rollout, level: Level) -> Ints:
         return rollout.step
     if level.key not in ("state", "bin"):
         return np.zeros_like(rollout.step)
-    obs = rollout.obs.flatten(1).numpy()
+    obs = flat(rollout.obs).numpy()
     if level.key == "bin":
         obs = np.round(obs.astype(np.float64) / level.bin_size)
     obs = np.ascontiguousarray(obs + 0)  # -0.0 becomes 0.0, which has other bytes

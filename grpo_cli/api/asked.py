@@ -8,7 +8,7 @@ from torch import Tensor
 
 from grpo_cli.distributions import Outlook, Sampled
 from grpo_cli.errors import ConfigError
-from grpo_cli.rollout import Batch
+from grpo_cli.rollout import Batch, Obs, flat
 
 
 @runtime_checkable
@@ -72,6 +72,7 @@ class Asked:
     """
 
     family = Sampled()
+    by_member = False
 
     def __init__(self, model: PolicyModel, device: torch.device) -> None:
         self.model = model
@@ -86,9 +87,9 @@ class Asked:
             self._before = self._logprobs(range(len(states))).detach()
         return self._before
 
-    def __call__(self, obs: Tensor) -> Tensor:
+    def __call__(self, obs: Obs, member: Tensor | None = None) -> Tensor:
         """Numbers of pairs [B, 1] -> log-probability now and before the update, [B, 2]."""
-        rows = obs[:, 0]
+        rows = flat(obs)[:, 0]
         before = self._before[rows]
         # Only the update itself asks with gradient; without, nothing has changed since `ask`.
         now = self._logprobs(rows.tolist()) if torch.is_grad_enabled() else before

@@ -52,12 +52,12 @@ def opened(env: Any, bounds: str = "clip") -> Opened:
     """
     if isinstance(env, str):
         import_package(env)
-        source = open_env(env, bounds=bounds)
+        source = open_env(env, bounds=bounds, masks=False)
         return Opened(source, None, source)
     envs = _each(env)
     lent = cycle(envs)
     name = envs[0].spec.id if envs[0].spec else type(envs[0].unwrapped).__name__
-    source = open_env(name, own_class=lambda **_: _Lent(next(lent)), bounds=bounds)
+    source = open_env(name, own_class=lambda **_: _Lent(next(lent)), bounds=bounds, masks=False)
     return Opened(source, len(envs), replace(source, _construct=lambda **_: _another(envs[0])))
 
 

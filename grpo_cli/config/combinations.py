@@ -6,7 +6,8 @@ from typing import Any
 from grpo_cli.errors import ConfigError
 
 Tree = Mapping[str, Any]
-WITHOUT_GREEDY = ("windows", "candidates", "branches")
+LOOK_AHEAD = ("candidates", "branches")
+WITHOUT_GREEDY = ("windows", *LOOK_AHEAD)
 
 
 def check_combinations(tree: Tree, choices: Tree) -> None:
@@ -25,6 +26,12 @@ def check_combinations(tree: Tree, choices: Tree) -> None:
     _check_loss(tree["loss"], str(choices.get("loss")), tree["group"])
     _check_kl(tree["kl"])
     _check_entropy(tree["entropy"])
+    _refuse(
+        tree["policy"]["name"] == "recurrent" and tree["group"]["name"] in LOOK_AHEAD,
+        f"group={tree['group']['name']} starts in the middle of episodes, and policy=recurrent "
+        "reads them from their start",
+        "set group=episodes, or policy=auto",
+    )
 
 
 def misleading(tree: Tree) -> Iterator[str]:

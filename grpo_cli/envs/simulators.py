@@ -10,6 +10,7 @@ from grpo_cli.envs.backends import Backend, is_native
 from grpo_cli.envs.native import NativeCartPole
 from grpo_cli.envs.snapshots import METHODS, Unsaved
 from grpo_cli.envs.source import EnvSource
+from grpo_cli.envs.spaces import drawn
 from grpo_cli.errors import ConfigError
 from grpo_cli.rollout import Ints
 
@@ -89,7 +90,7 @@ def prove(simulator: Simulator, source: EnvSource) -> None:
     space = source.action_space
     space.seed(0)
     for proof in range(PROOFS):
-        actions = [np.array([space.sample(), space.sample()]) for _ in range(BEFORE + AFTER)]
+        actions = [drawn(space, 2) for _ in range(BEFORE + AFTER)]
         simulator.reset(np.array([proof, PROOFS + proof]))
         told, saved = _play(simulator, actions)
         start = min(BEFORE, len(saved) - 1)

@@ -19,6 +19,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
+from grpo_cli.envs.spaces import as_objects
 from grpo_cli.envs.sync import Sync
 from grpo_cli.rollout import Ints
 
@@ -72,7 +73,7 @@ class Attributes(Snapshots):
 
     def save(self, ids: Ints) -> NDArray:
         """Return the states of the named members, [B]."""
-        return _objects([[_values(layer) for layer in _layers(self.envs[i])] for i in ids])
+        return as_objects([[_values(layer) for layer in _layers(self.envs[i])] for i in ids])
 
     def restore(self, ids: Ints, states: NDArray) -> None:
         """Give the named members these states; they may have been another member's."""
@@ -88,7 +89,7 @@ class Copies(Snapshots):
 
     def save(self, ids: Ints) -> NDArray:
         """Return the states of the named members, [B]."""
-        return _objects([copy.deepcopy(self.envs[i]) for i in ids])
+        return as_objects([copy.deepcopy(self.envs[i]) for i in ids])
 
     def restore(self, ids: Ints, states: NDArray) -> None:
         """Give the named members these states; they may have been another member's."""
@@ -129,7 +130,7 @@ class Replay(Snapshots):
 
     def save(self, ids: Ints) -> NDArray:
         """Return the states of the named members, [B]."""
-        return _objects([self._past[i] for i in ids])
+        return as_objects([self._past[i] for i in ids])
 
     def restore(self, ids: Ints, states: NDArray) -> None:
         """Give the named members these states; they may have been another member's."""
@@ -175,14 +176,6 @@ class FreshReplay(Replay):
 
 METHODS = (Attributes, Copies, Replay, FreshReplay)
 """From cheap to dear."""
-
-
-def _objects(states: list[Any]) -> NDArray:
-    """Put states into an array of objects, [B], so that they are chosen from like numbers."""
-    column = np.empty(len(states), dtype=object)
-    for place, state in enumerate(states):
-        column[place] = state
-    return column
 
 
 def _layers(env: gym.Env) -> Iterator[gym.Env]:

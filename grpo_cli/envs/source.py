@@ -9,9 +9,11 @@ import gymnasium as gym
 from gymnasium import spaces
 
 from grpo_cli.envs.display import draw_in_memory
-from grpo_cli.envs.spaces import Codec, action_codec, check_observation
+from grpo_cli.envs.masks import MaskFromInfo, reports_mask
+from grpo_cli.envs.spaces import Codec, action_codec
 from grpo_cli.envs.wrappers import Renewed, Wrapper, first_line, wrapped
 from grpo_cli.errors import ConfigError, EnvError, GrpoError, MissingPackage
+from grpo_cli.observations import Observations
 
 DEFAULT_LIMIT = 10_000  # steps, for an environment that would otherwise never be cut
 
@@ -25,9 +27,11 @@ class EnvSource:
         kwargs: passed to the constructor.
         max_steps: time limit in steps; every training environment has one.
         reward_threshold: the return at which the environment counts as solved, or None.
-        observation_space: as declared.
+        observation_space: as declared, with an entry for the mask of the actions where `info`
+            holds one.
         action_space: as declared.
         codec: turns flat actions [A] into the environment's own.
+        masked: `info` holds a mask of the actions.
         wrappers: what stands around it, the first innermost.
         fresh: it is made anew for every episode.
     """
@@ -39,6 +43,7 @@ class EnvSource:
     observation_space: spaces.Space
     action_space: spaces.Space
     codec: Codec
+    masked: bool
     _construct: Callable[..., gym.Env] = field(repr=False)
     wrappers: tuple[Wrapper, ...] = ()
     fresh: bool = False
@@ -61,7 +66,8 @@ class EnvSource:
 
         def make() -> gym.Env:
             env = _made(self.id, self._construct, {**self.kwargs, **extra})
-            return wrapped(self.id, env, self.wrappers, self.max_steps)
+            env = wrapped(self.id, env, self.wrappers, self.max_steps)
+            return MaskFromInfo(env) if self.masked else env
 
         return Renewed(make) if self.fresh else make()
 
@@ -72,6 +78,8 @@ def open_env(
     max_steps: int | None = None,
     own_class: Callable[..., gym.Env] | None = None,
     bounds: str = "clip",
+    std: str = "parameter",
+    masks: bool = True,
     wrappers: Sequence[Wrapper] = (),
 ) -> EnvSource:
     """Make an environment once, check its spaces and remember its facts.
@@ -82,6 +90,8 @@ def open_env(
         max_steps: time limit in steps; None takes the environment's own, else 10,000.
         own_class: a person's own class or function, already imported.
         bounds: how the bounds of Box actions are respected, `clip` or `tanh`.
+        std: where log-stds of Box actions come from, `parameter` or `state`.
+        masks: take up a mask of the actions where `info` holds one.
         wrappers: what to put around it, the first innermost; spaces are those outside.
 
     Raises:
@@ -103,20 +113,41 @@ def open_env(
         )
     try:
         env = wrapped(env_id, plain, wrappers, limit)
-        check_observation(env_id, env.observation_space)
+        codec = action_codec(env_id, env.action_space, bounds, std)
+        masked = masks and _reports_mask(env)
+        shown = (MaskFromInfo(env) if masked else env).observation_space
+        _check_readable(env_id, shown)
         return EnvSource(
             id=env_id,
             kwargs=kwargs,
             max_steps=int(limit),
             reward_threshold=plain.spec.reward_threshold if plain.spec else None,
-            observation_space=env.observation_space,
+            observation_space=shown,
             action_space=env.action_space,
-            codec=action_codec(env_id, env.action_space, bounds),
+            codec=codec,
+            masked=masked,
             _construct=construct,
             wrappers=tuple(wrappers),
         )
     finally:
         plain.close()
+
+
+def _reports_mask(env: gym.Env) -> bool:
+    try:
+        return reports_mask(env)
+    except Exception as error:
+        raise EnvError(
+            f"the environment raised in reset(): {type(error).__name__}: {error}",
+            "mend the environment, or run again with --debug for the traceback",
+        ) from error
+
+
+def _check_readable(env_id: str, space: spaces.Space) -> None:
+    try:
+        Observations(space)
+    except ConfigError as error:
+        raise ConfigError(f"{env_id}: {error.what}", error.fix) from error
 
 
 def _registered(env_id: str) -> Callable[..., gym.Env]:

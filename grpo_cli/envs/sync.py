@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grpo_cli.errors import EnvError
+from grpo_cli.observations import Observations
 from grpo_cli.rollout import Ints
 
 
@@ -23,7 +24,7 @@ class Sync:
 
     def __init__(self, make: Callable[[], gym.Env], num_members: int) -> None:
         self.envs = [make() for _ in range(num_members)]
-        self._space = self.envs[0].observation_space
+        self._observations = Observations(self.envs[0].observation_space)
 
     def reset(self, seeds: Ints) -> NDArray:
         """Reset the first M environments with one seed each; observations [M, *O]."""
@@ -71,14 +72,9 @@ class Sync:
 
     def _stacked(self, obs: Sequence[Any]) -> NDArray:
         try:
-            stacked = np.array(obs, dtype=self._space.dtype)
-        except (ValueError, TypeError) as error:
-            raise _impossible(f"an observation that is no {self._space}: {error}") from error
-        if stacked.shape[1:] != self._space.shape:
-            raise _impossible(
-                f"an observation of shape {stacked.shape[1:]}, declared is {self._space.shape}"
-            )
-        return stacked
+            return self._observations.stack(obs)
+        except ValueError as error:
+            raise _impossible(str(error)) from error
 
     @staticmethod
     def _call(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401

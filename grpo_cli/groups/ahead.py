@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grpo_cli.envs import Codec, Simulator
-from grpo_cli.groups.visits import Actor, Draw, Trail, Visits, visit
+from grpo_cli.groups.visits import Draw, Trail, Visits, visit
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, rng
 from grpo_cli.rollout import LEARN, Floats, Ints
 from grpo_cli.transitions import TransitionReward
-from grpo_cli.walk import Outcome, Round, walk
+from grpo_cli.walk import Outcome, Round, Walks, walk
 
 
 class Ahead:
@@ -221,7 +221,7 @@ class LookAhead:
         update: int,
         *,
         successors: bool = False,
-        actor: Callable[[Trail], Actor] | None = None,
+        actor: Callable[[Trail], Walks] | None = None,
     ) -> Visits:
         """Walk until enough states were visited, and draw `num_groups` of them."""
         return visit(

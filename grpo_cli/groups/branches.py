@@ -10,7 +10,7 @@ from grpo_cli.groups.ahead import Cost, LookAhead, discounted
 from grpo_cli.groups.packing import check_finite
 from grpo_cli.groups.visits import Visits
 from grpo_cli.policies import Policy
-from grpo_cli.rollout import Ints, Rollout
+from grpo_cli.rollout import Ints, Rollout, tensors
 from grpo_cli.transitions import TransitionReward
 from grpo_cli.walk import Outcome, Round
 
@@ -102,7 +102,7 @@ class branches(LookAhead):  # noqa: N801 - a group mode is called by its config 
         state = np.repeat(rows, self.group_size)
         check_finite(obs, reward)
         return Rollout(
-            obs=torch.from_numpy(obs),
+            obs=tensors(obs),
             action=torch.from_numpy(action),
             logprob=logprob,
             reward=reward.astype(np.float64),
@@ -134,7 +134,7 @@ class branches(LookAhead):  # noqa: N801 - a group mode is called by its config 
         own = (len(rows), 1)
         actions = np.concatenate([visits.action[rows][:, None], action[first]], axis=1)
         return Rollout(
-            obs=torch.from_numpy(obs),
+            obs=tensors(obs),
             action=torch.from_numpy(actions.reshape(count, -1)),
             logprob=np.column_stack([visits.logprob[rows], logprob[first]]).ravel(),
             reward=reward,

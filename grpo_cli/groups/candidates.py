@@ -18,8 +18,8 @@ from grpo_cli.errors import ConfigError
 from grpo_cli.groups.ahead import Cost, LookAhead, discounted
 from grpo_cli.groups.packing import check_finite
 from grpo_cli.groups.visits import Trail, Visits
-from grpo_cli.policies import Policy
-from grpo_cli.rollout import Floats, Ints, Rollout
+from grpo_cli.policies import Acts, Policy
+from grpo_cli.rollout import Floats, Ints, Rollout, tensors
 from grpo_cli.transitions import TransitionReward
 
 __all__ = ["candidates"]
@@ -190,7 +190,7 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
         check_finite(obs, tried.value)
         by_policy = self.actions == "all" and self.weighting == "policy"
         return Rollout(
-            obs=torch.from_numpy(obs),
+            obs=tensors(obs),
             action=torch.from_numpy(tried.action),
             logprob=tried.logprob,
             reward=tried.value,
@@ -226,10 +226,11 @@ class _Best:
         self._attempt = attempt
         self._tried = tried
 
-    def act(
-        self, obs: NDArray, noise: NDArray[np.float64] | None
-    ) -> tuple[NDArray, NDArray[np.float32]]:
-        """Look ahead from where the walks are, and return the best actions."""
+    def acting(self) -> Acts:
+        """Look ahead from where the walks are, at every step; draws nothing."""
+        return lambda obs, noise, member, greedy=None: self._best(obs)
+
+    def _best(self, obs: NDArray) -> tuple[NDArray, NDArray[np.float32]]:
         ids, states = self._trail.living, self._simulator.save(self._trail.living)
         tried = self._attempt(states, obs, self._trail.address)
         self._simulator.restore(ids, states)

@@ -3,10 +3,9 @@
 import os
 from dataclasses import dataclass
 
-import numpy as np
-
 from grpo_cli.envs import EnvSource
 from grpo_cli.errors import ConfigError
+from grpo_cli.observations import Observations
 
 # Observations lie in memory three times while steps are packed into rows; the other columns
 # (member, step, action, log-probability, reward, weight, advantage, temporaries) take about this.
@@ -39,9 +38,7 @@ def check_memory(source: EnvSource, rows: int) -> None:
     Raises:
         ConfigError: it could; says which keys make it smaller.
     """
-    space = source.observation_space
-    dtype = space.dtype or np.dtype(np.float64)
-    row = COPIES * int(np.prod(space.shape or ())) * dtype.itemsize + OTHER_BYTES
+    row = COPIES * Observations(source.observation_space).row_bytes + OTHER_BYTES
     needed, free = rows * row, _free_bytes()
     if free is not None and needed > free / 2:
         raise ConfigError(

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from grpo_cli.errors import NonFinite
-from grpo_cli.rollout import LEARN, Episodes, Floats, Ints, Rollout
+from grpo_cli.rollout import LEARN, Episodes, Floats, Ints, Rollout, tensors
 from grpo_cli.walk import Outcome, Round
 
 
@@ -40,7 +40,7 @@ def pack(
     over = (outcome.terminated | outcome.truncated) & (role == LEARN)
     success = None if outcome.success is None else outcome.success[over]
     return Rollout(
-        obs=torch.from_numpy(obs),
+        obs=tensors(obs),
         action=torch.from_numpy(action[order]),
         logprob=logprob[order],
         reward=reward,
@@ -62,7 +62,9 @@ def pack(
 
 def check_finite(obs: NDArray, reward: Floats) -> None:
     """Refuse numbers that no policy can learn from."""
-    for name, values in (("observation", obs), ("reward", reward)):
+    columns = [(f"observation, in its entry {path}", obs[path]) for path in obs.dtype.names or ()]
+    columns += [("reward", reward)] if columns else [("observation", obs), ("reward", reward)]
+    for name, values in columns:
         if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
             raise NonFinite(
                 f"the environment returned a non-finite {name}",

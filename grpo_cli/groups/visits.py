@@ -8,7 +8,7 @@ whatever else is simulated.
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,20 +17,10 @@ from grpo_cli.envs import Codec, Simulator
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
 from grpo_cli.rollout import Episodes, Floats, Ints, join_episodes
-from grpo_cli.walk import Outcome, Round, walk
+from grpo_cli.walk import Outcome, Round, Walks, walk
 
 # Walks are shorter than a million steps: a number of this system says walk and step.
 WALK = 2**20
-
-
-class Actor(Protocol):
-    """Who walks: a policy, or one that looks ahead first."""
-
-    def act(
-        self, obs: NDArray, noise: NDArray[np.float64] | None
-    ) -> tuple[NDArray, NDArray[np.float32]]:
-        """Choose actions; see `Policy.act`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -165,7 +155,7 @@ def visit(
     update: int,
     walks: int,
     at_least: int,
-    actor: Callable[[Trail], Actor] | None = None,
+    actor: Callable[[Trail], Walks] | None = None,
 ) -> Visits:
     """Play whole episodes and draw from the states on their way.
 
@@ -193,7 +183,7 @@ def visit(
         keys = [rng(seed, Purpose.SELECT, update, number) for number in numbers]
         trail = Trail(simulator, first, ActionNoise(keys, 1, 1), draw)
         rounds: list[Round] = []
-        who: Any = policy if actor is None else actor(trail)
+        who: Walks = policy if actor is None else actor(trail)
         outcome = walk(
             trail,
             codec,

@@ -98,9 +98,10 @@ class windows:  # noqa: N801 - a group mode is called by its config name
         whole = np.zeros(self.num_groups, dtype=bool)  # windows that hold a finished episode
         obs = self.backend.reset(np.array(members.seed))
         clock.env()
+        act = policy.acting()
         used = 0  # steps of each window that is still open: they run side by side
         while len(window):
-            action, logprob = policy.act(obs, noise.at(np.full_like(window, used), window))
+            action, logprob = act(obs, noise.at(np.full_like(window, used), window), member)
             clock.act()
             after, reward, ended, cut, infos = self.backend.step(window, self.codec.decode(action))
             clock.env()

@@ -1,6 +1,7 @@
 """The multi-layer perceptron body, and its NumPy twin for acting."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -9,7 +10,9 @@ from torch import Tensor, nn
 
 from grpo_cli.errors import ConfigError
 from grpo_cli.policies.activations import Tanh, activation
-from grpo_cli.policies.normaliser import LIMIT, Normaliser
+from grpo_cli.policies.flat import Flat
+from grpo_cli.policies.normaliser import Normalises
+from grpo_cli.rollout import Obs
 
 
 def _relu(x: NDArray, out: NDArray) -> NDArray:
@@ -20,11 +23,20 @@ _NUMPY: dict[type[nn.Module], Callable[..., NDArray]] = {Tanh: np.tanh, nn.ReLU:
 
 
 class Mlp(nn.Sequential):
-    """Fully connected layers with an activation after each; flattens what it is given."""
+    """Fully connected layers with an activation after each; flattens what it is given.
 
-    def forward(self, input: Tensor) -> Tensor:
+    Args:
+        layers: linear layers and activations.
+        flat: makes rows of numbers of observations.
+    """
+
+    def __init__(self, *layers: nn.Module, flat: Flat) -> None:
+        super().__init__(*layers)
+        self.flat = flat
+
+    def forward(self, input: Obs) -> Tensor:
         """Observations [B, *O] -> features [B, F]."""
-        return super().forward(input.flatten(1).float())
+        return super().forward(self.flat(input))
 
 
 def mlp(
@@ -33,7 +45,7 @@ def mlp(
     """Build the body.
 
     Args:
-        space: of the observations, a Box of any shape.
+        space: of the observations, any.
         hidden: width of each layer.
         activation: tanh | relu | silu.
 
@@ -45,14 +57,16 @@ def mlp(
             f"policy.hidden={list(hidden)} is no network",
             "give one width or more, each at least 1: policy.hidden=[64,64]",
         )
-    return _layers([int(np.prod(space.shape or ()))], hidden, activation)
+    flat = Flat(space)
+    return Mlp(*dense(flat.width, hidden, activation), flat=flat)
 
 
-def _layers(widths: list[int], hidden: Sequence[int], name: str) -> Mlp:
+def dense(width: int, hidden: Sequence[int], name: str) -> list[nn.Module]:
+    """Return linear layers from `width` numbers on, an activation after each."""
     layers: list[nn.Module] = []
-    for before, after in zip([*widths, *hidden], hidden, strict=False):
+    for before, after in zip([width, *hidden], hidden, strict=False):
         layers += [nn.Linear(before, after), activation(name)]
-    return Mlp(*layers)
+    return layers
 
 
 class NumpyMlp:
@@ -66,10 +80,9 @@ class NumpyMlp:
         normaliser: what observations go through first, or None.
     """
 
-    def __init__(self, body: Mlp, head: nn.Linear, normaliser: Normaliser | None) -> None:
-        self._moments = (
-            None if normaliser is None else (normaliser.mean.numpy(), normaliser.std.numpy())
-        )
+    def __init__(self, body: Mlp, head: nn.Linear, normaliser: Normalises | None) -> None:
+        self._normaliser = normaliser
+        self._flat = body.flat
         linears = [layer for layer in body if isinstance(layer, nn.Linear)] + [head]
         self._weights = [layer.weight.detach().numpy().T for layer in linears]
         self._biases = [layer.bias.detach().numpy() for layer in linears]
@@ -84,13 +97,9 @@ class NumpyMlp:
             and all(type(layer) in _NUMPY or isinstance(layer, nn.Linear) for layer in body)
         )
 
-    def __call__(self, obs: NDArray) -> NDArray[np.float32]:
+    def __call__(self, obs: Any) -> NDArray[np.float32]:  # noqa: ANN401 - arrays, or by path
         """Observations [B, *O] -> outputs of the head, [B, P]."""
-        x = obs.astype(np.float32, copy=False)
-        if self._moments is not None:
-            mean, std = self._moments
-            x = np.clip((x - mean) / std, -LIMIT, LIMIT)
-        x = x.reshape(len(x), -1)
+        x = self._flat.numpy(obs if self._normaliser is None else self._normaliser.numpy(obs))
         last = len(self._weights) - 1
         for number, (weight, bias) in enumerate(zip(self._weights, self._biases, strict=True)):
             x = x @ weight

@@ -1,7 +1,14 @@
 """Observation normalisation that belongs to the policy: saved with it, frozen while it acts."""
 
+from typing import Any
+
+import numpy as np
 import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from grpo_cli.observations import entries
 
 LIMIT = 10.0  # standard deviations; a first sight of something rare must not saturate the network
 EPS = 1e-8
@@ -36,6 +43,11 @@ class Normaliser(nn.Module):
         """[B, *O] -> [B, *O], mean about 0, standard deviation about 1, within +-10."""
         return ((obs.float() - self.mean) / self.std).clamp(-LIMIT, LIMIT)
 
+    def numpy(self, obs: NDArray) -> NDArray[np.float32]:
+        """Do the same in NumPy."""
+        x = obs.astype(np.float32, copy=False)
+        return np.clip((x - self.mean.numpy()) / self.std.numpy(), -LIMIT, LIMIT, dtype=np.float32)
+
     @torch.no_grad()
     def observe(self, obs: Tensor) -> None:
         """Take a batch [N, *O] into the moments, by Chan et al.'s pooled update."""
@@ -50,3 +62,47 @@ class Normaliser(nn.Module):
         # In place: the NumPy twin of a policy looks at these very numbers.
         self.mean.copy_(self.exact_mean)
         self.std.copy_((self.squares / total).sqrt().clamp_min(EPS))
+
+
+class EntryNormaliser(nn.Module):
+    """A `Normaliser` for each entry that holds numbers; choices and bits pass as they are.
+
+    Args:
+        shapes: of the entries to normalise, by path.
+    """
+
+    def __init__(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        super().__init__()
+        self._paths = list(shapes)  # a path has dots, which names of modules cannot have
+        self.entries = nn.ModuleList(Normaliser(shape) for shape in shapes.values())
+
+    def _each(self, obs: Any, change: str) -> dict[str, Any]:  # noqa: ANN401 - see `Normalises`
+        paths = obs.keys() if isinstance(obs, dict) else obs.dtype.names
+        changed = zip(self._paths, self.entries, strict=True)
+        return {
+            **{path: obs[path] for path in paths},
+            **{path: getattr(entry, change)(obs[path]) for path, entry in changed},
+        }
+
+    def forward(self, obs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Normalise the entries of a batch."""
+        return self._each(obs, "forward")
+
+    def numpy(self, obs: Any) -> dict[str, NDArray]:  # noqa: ANN401 - a record, or by path
+        """Do the same in NumPy."""
+        return self._each(obs, "numpy")
+
+    def observe(self, obs: dict[str, Tensor]) -> None:
+        """Take a batch into the moments."""
+        self._each(obs, "observe")
+
+
+Normalises = Normaliser | EntryNormaliser
+
+
+def make_normaliser(space: spaces.Space) -> Normalises | None:
+    """Return what normalises observations of a space; None where it holds no numbers."""
+    boxes = {path: s.shape for path, s in entries(space).items() if isinstance(s, spaces.Box)}
+    if not boxes:
+        return None
+    return Normaliser(boxes[""]) if "" in boxes else EntryNormaliser(boxes)

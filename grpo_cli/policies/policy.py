@@ -4,35 +4,61 @@ It acts (NumPy in, NumPy out) and it gives its outlook on a batch (torch, with g
 not learn; `update` does that.
 """
 
-from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from grpo_cli.distributions import Family, Outlook
-from grpo_cli.errors import ConfigError
+from grpo_cli.errors import EnvError
+from grpo_cli.observations import MASK, Reading
 from grpo_cli.policies.fused import layers, perceptron
 from grpo_cli.policies.mlp import Mlp, NumpyMlp
-from grpo_cli.policies.normaliser import Normaliser
-from grpo_cli.rollout import Batch
+from grpo_cli.policies.normaliser import Normalises
+from grpo_cli.rollout import Batch, Ints, Obs, each, tensors
 
-# Small last layer: the first policy is close to uniform (Andrychowicz et al. 2021,
-# arXiv:2006.05990, 3.2).
-HEAD_GAIN = 0.01
+WHOLE = Reading()
+FORBIDDEN = -1e8  # logit of an action that the mask excludes; finite, so that 0 * log 0 is 0
+
+
+class Acts(Protocol):
+    """Acts for members, each of which may have a memory of its own."""
+
+    def __call__(
+        self,
+        obs: NDArray,
+        noise: NDArray[np.float64] | None,
+        member: Ints,
+        greedy: NDArray[np.bool_] | None = None,
+    ) -> tuple[NDArray, NDArray[np.float32]]:
+        """Choose actions.
+
+        Args:
+            obs: [B, *O].
+            noise: uniform numbers [B, W]; None: all act greedily.
+            member: of each row, [B].
+            greedy: rows [B] that act greedily all the same.
+
+        Returns:
+            Flat actions [B, A], and their log-probabilities [B] in nats (zeros when greedy).
+        """
+        ...
 
 
 class Policy(nn.Module):
     """Body, head and distribution.
 
     Args:
-        body: observations [B, *O] -> features [B, F].
+        body: observations [B, *O] -> features [B, F]; one with `memory_size` numbers of memory
+            takes (observations, lengths of the members in rows) instead, and has
+            `step(observations, memory) -> (features, memory)`.
         num_features: F.
         family: the action distribution.
         log_std: start of the family's free parameters, such as a Gaussian's log-stds.
         normaliser: what observations go through first, or None.
+        reading: what of an observation is read, and whether it holds a mask of the actions.
     """
 
     def __init__(
@@ -41,7 +67,8 @@ class Policy(nn.Module):
         num_features: int,
         family: Family,
         log_std: float = 0.0,
-        normaliser: Normaliser | None = None,
+        normaliser: Normalises | None = None,
+        reading: Reading = WHOLE,
     ) -> None:
         super().__init__()
         self.normaliser = normaliser
@@ -51,6 +78,8 @@ class Policy(nn.Module):
             nn.Parameter(torch.full((family.num_free,), log_std)) if family.num_free else None
         )
         self.family = family
+        self.reading = reading
+        self.memory_size = int(getattr(body, "memory_size", 0))
         self._layers = layers(body, self.head) if isinstance(body, Mlp) else ()
         self._numpy: NumpyMlp | None = None
 
@@ -63,104 +92,165 @@ class Policy(nn.Module):
         """Where the parameters are."""
         return self.head.weight.device
 
-    def forward(self, obs: Tensor) -> Tensor:
-        """Observations [B, *O] -> distribution parameters [B, P]."""
-        outputs = self._outputs(obs if self.normaliser is None else self.normaliser(obs))
+    @property
+    def by_member(self) -> bool:
+        """It must be shown whole members, for it remembers what came before."""
+        return self.memory_size > 0
+
+    def forward(self, obs: Obs, member: Tensor | None = None) -> Tensor:
+        """Observations -> distribution parameters.
+
+        Args:
+            obs: [B, *O].
+            member: of each row, [B], ascending; needed by a policy that remembers.
+
+        Returns:
+            [B, P].
+        """
+        seen = self._seen(obs)
+        if self.by_member:
+            if member is None:
+                raise ValueError("a policy that remembers reads whole members")
+            lengths = torch.unique_consecutive(member, return_counts=True)[1]
+            outputs = self.head(self.body(seen, lengths.tolist()))
+        elif self._layers and self.device.type == "cpu":
+            outputs = perceptron(self.body.flat(seen), self._layers)  # type: ignore[operator]
+        else:
+            outputs = self.head(self.body(seen))
+        return self._params(outputs, obs)
+
+    def _seen(self, obs: Obs) -> Any:  # noqa: ANN401 - tensors
+        read = self.reading.of(obs)
+        return read if self.normaliser is None else self.normaliser(read)
+
+    def _params(self, outputs: Tensor, obs: Any) -> Tensor:  # noqa: ANN401 - `Obs`
+        if self.reading.masked:
+            outputs = outputs.masked_fill(obs[MASK] == 0, FORBIDDEN)
         if self.free is None:
             return outputs
         return torch.cat([outputs, self.free.expand(len(outputs), -1)], dim=1)
 
-    def _outputs(self, obs: Tensor) -> Tensor:
-        if self._layers and obs.device.type == "cpu" and not obs.requires_grad:
-            return perceptron(obs.flatten(1).float(), self._layers)
-        return self.head(self.body(obs))
-
-    def observe(self, obs: Tensor) -> None:
+    def observe(self, obs: Obs) -> None:
         """Let the normaliser, where there is one, learn from observations [N, *O]."""
         if self.normaliser is not None:
-            self.normaliser.observe(obs.to(self.device))
+            read = self.reading.of(obs)
+            self.normaliser.observe(each(read, lambda entry: entry.to(self.device)))  # type: ignore[arg-type]
 
     def outlook(self, batch: Batch) -> Outlook:
         """Return what the policy now thinks of a batch, with gradient."""
-        params = self(batch.obs)
+        params = self(batch.obs, batch.member)
         return Outlook(self.family, params, self.family.logprob(params, batch.action))
 
     def act(
-        self, obs: NDArray, noise: NDArray[np.float64] | None
+        self,
+        obs: NDArray,
+        noise: NDArray[np.float64] | None,
+        member: Ints | None = None,
+        greedy: NDArray[np.bool_] | None = None,
     ) -> tuple[NDArray, NDArray[np.float32]]:
-        """Choose actions.
+        """Choose actions without a memory; see `Acts`."""
+        return choose(self.family, self.params(obs), noise, greedy)
 
-        Args:
-            obs: [B, *O].
-            noise: uniform numbers [B, W], or None to act greedily.
-
-        Returns:
-            Flat actions [B, A], and their log-probabilities [B] in nats (zeros when greedy).
-        """
-        params = self.params(obs)
-        if noise is None:
-            return self.family.mode(params), np.zeros(len(params), dtype=np.float32)
-        return self.family.sample(params, noise)
+    def acting(self) -> Acts:
+        """Return who acts for members that all start now."""
+        return Recall(self) if self.by_member else self.act
 
     def params(self, obs: NDArray) -> NDArray[np.float32]:
-        """Return distribution parameters without gradient, [B, P]."""
+        """Return distribution parameters without gradient, [B, P].
+
+        Raises:
+            EnvError: a mask allows no action.
+        """
+        self._check_mask(obs)
         if self._numpy is None and isinstance(self.body, Mlp) and self._follows():
             self._numpy = NumpyMlp(self.body, self.head, self.normaliser)
         if self._numpy is not None:
-            outputs = self._numpy(obs)
+            outputs = self._numpy(self.reading.of(obs))
+            if self.reading.masked:
+                outputs[obs[MASK] == 0] = FORBIDDEN
             if self.free is None:
                 return outputs
             free = np.broadcast_to(self.free.detach().numpy(), (len(outputs), self.family.num_free))
             return np.concatenate([outputs, free], axis=1)
         with torch.inference_mode():
-            return self(torch.as_tensor(obs, device=self.device)).float().cpu().numpy()
+            return self(self._moved(obs)).float().cpu().numpy()
+
+    def _check_mask(self, obs: NDArray) -> None:
+        if self.reading.masked and not obs[MASK].any(axis=1).all():
+            raise EnvError(
+                "the environment's action_mask allows no action in a state that goes on",
+                "end the episode there, or allow an action",
+            )
+
+    def _moved(self, obs: NDArray) -> Obs:
+        return each(tensors(obs), lambda entry: entry.to(self.device))
 
     def _follows(self) -> bool:
         return NumpyMlp.fits(self.body, self.head)
 
+    @torch.inference_mode()
+    def step(self, obs: NDArray, memory: Tensor) -> tuple[NDArray[np.float32], Tensor]:
+        """Go on by one step.
 
-def make_policy(
-    make_body: Callable[..., nn.Module],
-    space: spaces.Space,
-    family: Family,
-    generator: np.random.Generator,
-    device: torch.device,
-    *,
-    log_std: float = 0.0,
-    normalise: bool = False,
-) -> Policy:
-    """Build and initialise a policy.
+        Args:
+            obs: [B, *O].
+            memory: of what came before, [B, memory_size]; zeros at a start.
 
-    Weights are orthogonal with gain sqrt(2), the head's with gain .01, biases 0 (Engstrom et al.
-    2020, arXiv:2005.12729, table 1; Andrychowicz et al. 2021, arXiv:2006.05990).
+        Returns:
+            Distribution parameters [B, P], and the memory after it.
+
+        Raises:
+            EnvError: a mask allows no action.
+        """
+        self._check_mask(obs)
+        moved = self._moved(obs)
+        features, memory = self.body.step(self._seen(moved), memory)  # type: ignore[operator]
+        return self._params(self.head(features), moved).float().cpu().numpy(), memory
+
+
+class Recall:
+    """A policy that acts for members, and what each of them remembers; see `Acts`.
 
     Args:
-        make_body: `f(space) -> nn.Module`.
-        space: of the observations.
-        family: the action distribution.
-        generator: numbers for the initial weights.
-        device: where the policy lives.
-        log_std: start of a Gaussian's log-stds; actions span [-1, 1] in its unit.
-        normalise: keep a running mean and variance of observations, and divide by it.
-
-    Raises:
-        ConfigError: the body does not return one row of features per observation.
+        policy: remembers.
     """
-    body = make_body(space)
-    with torch.inference_mode():
-        example = torch.zeros((1, *(space.shape or ())), dtype=torch.float32)
-        features = body(example)
-    if features.ndim != 2 or len(features) != 1:
-        raise ConfigError(
-            f"the policy body returns shape {tuple(features.shape)} for one observation",
-            "return features of shape [batch, features]",
-        )
-    normaliser = Normaliser(space.shape or ()) if normalise else None
-    policy = Policy(body, features.shape[1], family, log_std, normaliser)
-    noise = torch.Generator().manual_seed(int(generator.integers(2**62)))
-    for layer in policy.modules():
-        if isinstance(layer, nn.Linear):
-            gain = HEAD_GAIN if layer is policy.head else 2**0.5
-            nn.init.orthogonal_(layer.weight, gain=gain, generator=noise)
-            nn.init.zeros_(layer.bias)
-    return policy.to(device)
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._memory = torch.zeros((0, policy.memory_size), device=policy.device)
+
+    def __call__(
+        self,
+        obs: NDArray,
+        noise: NDArray[np.float64] | None,
+        member: Ints,
+        greedy: NDArray[np.bool_] | None = None,
+    ) -> tuple[NDArray, NDArray[np.float32]]:
+        """Choose actions, and remember what was seen."""
+        missing = int(member.max()) + 1 - len(self._memory)
+        if missing > 0:  # members that start now
+            self._memory = torch.cat([self._memory, self._memory.new_zeros(missing, self.width)])
+        rows = torch.from_numpy(member).to(self._policy.device)
+        params, after = self._policy.step(obs, self._memory[rows])
+        self._memory[rows] = after
+        return choose(self._policy.family, params, noise, greedy)
+
+    @property
+    def width(self) -> int:
+        """Numbers of one member's memory."""
+        return self._policy.memory_size
+
+
+def choose(
+    family: Family,
+    params: NDArray[np.float32],
+    noise: NDArray[np.float64] | None,
+    greedy: NDArray[np.bool_] | None = None,
+) -> tuple[NDArray, NDArray[np.float32]]:
+    """Choose actions from distribution parameters [B, P]; see `Acts`."""
+    if noise is None:
+        return family.mode(params), np.zeros(len(params), dtype=np.float32)
+    action, logprob = family.sample(params, noise)
+    if greedy is not None and greedy.any():
+        action[greedy], logprob[greedy] = family.mode(params[greedy]), 0.0
+    return action, logprob

@@ -36,7 +36,7 @@ class Nan(Guess):
         return np.zeros(2, np.float32), float("nan"), False, False, {}
 
 class Words(Guess):
-    observation_space = gym.spaces.Discrete(3)
+    observation_space = gym.spaces.Text(3)
 
 def halve(reward, *, by):
     return reward / by
@@ -131,7 +131,7 @@ def test_a_job_that_fails_does_not_end_the_others():
         ("env=CartPole-v1 lr=-0.1", 2, "lr must be"),
         ("env=CartPole-v1 gamma=1.01", 2, "gamma must be"),
         ("env=CartPole-v1 gamma=nan", 2, "gamma must be"),
-        ("env=./own.py:Words env.max_steps=5", 2, "not supported yet"),
+        ("env=./own.py:Words env.max_steps=5", 2, "of kind Text"),
         ("env=./own.py:Broken", 1, "no licence"),
         ("env=./own.py:Nan env.max_steps=5", 4, "non-finite reward"),
         ("env=CartPole-v1 reward_scaling=own.halve", 2, "own.halve cannot be called"),

@@ -55,8 +55,8 @@ MARKER = "__import__('pathlib').Path('ran').touch()"
         ("id: CartPole-v1", "id: evil:CartPole-v1"),
         ("id: CartPole-v1", "id: CartPole-v1\n  _target_: evil.run"),
         ("kwargs: {}", "kwargs: ${oc.decode:'!!python/name:os.system'}"),
-        ("policy:\n  name: mlp", "policy:\n  name: evil.run"),
-        ("policy:\n  name: mlp", "policy:\n  name: ../evil.py:run"),
+        ("policy:\n  name: auto", "policy:\n  name: evil.run"),
+        ("policy:\n  name: auto", "policy:\n  name: ../evil.py:run"),
     ],
     ids=lambda text: text[:24].replace("\n", " "),
 )
@@ -73,7 +73,7 @@ def test_a_config_that_tries_something_is_refused_at_once(run, place, old, new):
 
 
 def test_a_name_is_looked_up_among_components_only(run):
-    change(run, "policy:\n  name: mlp", "policy:\n  name: __class__")
+    change(run, "policy:\n  name: auto", "policy:\n  name: __class__")
     with pytest.raises(GrpoError, match="has no __class__"):
         evaluate(run)
 

@@ -64,7 +64,7 @@ def test_a_reached_goal_ends_the_run():
     [
         (["env=./my_env.py:Broken"], EnvError, "no licence"),
         (["env=./my_env.py:Guess", "+env.kwargs.size=3"], EnvError, "takes no arguments"),
-        (["env=./my_env.py:Words"], ConfigError, "not supported yet"),
+        (["env=./my_env.py:Words"], ConfigError, "of kind Text"),
         (["env=./my_env.py:Absent"], ConfigError, "there is no Absent"),
         (["env=no_such_pkg:Env-v0"], ConfigError, "there is no module no_such_pkg"),
         (["env=CartPole-v1", "reward_scaling=my_code.times"], ConfigError, "'k'"),

@@ -7,6 +7,8 @@ from grpo_cli.envs import open_env
 from grpo_cli.envs.spaces import action_codec
 from grpo_cli.errors import ConfigError, EnvError
 
+NESTED = spaces.Dict(a=spaces.Tuple([spaces.Text(3), spaces.Discrete(2)]))
+
 
 class Corridor(gym.Env):
     """A person's own environment."""
@@ -56,12 +58,15 @@ def test_own_class_with_arguments_and_a_warning_about_the_missing_limit():
 @pytest.mark.parametrize(
     ("kind", "kwargs"),
     [
-        ("MultiBinary", {"action_space": spaces.MultiBinary(3)}),
-        ("Dict", {"observation_space": spaces.Dict(a=spaces.Discrete(2))}),
         ("Text", {"observation_space": spaces.Text(3)}),
+        ("entry a.0 is of kind Text", {"observation_space": NESTED}),
+        ("Graph", {"observation_space": spaces.Graph(spaces.Box(0, 1), None)}),
+        ("Sequence", {"observation_space": spaces.Sequence(spaces.Discrete(2))}),
+        ("Sequence", {"action_space": spaces.Sequence(spaces.Discrete(2))}),
+        ("OneOf", {"action_space": spaces.Tuple([spaces.OneOf([spaces.Discrete(2)])])}),
     ],
 )
-def test_spaces_not_yet_supported_are_named(kind, kwargs):
+def test_spaces_that_cannot_be_used_are_named(kind, kwargs):
     with pytest.raises(ConfigError, match=kind):
         open_env("Corridor", kwargs, 10, Corridor)
 
