@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from grpo_cli import checkpoint, rundir, video
 from grpo_cli.config import build, wrappers
+from grpo_cli.config.build_env import build_env
 from grpo_cli.config.built import Built, build_all, require_env, take
 from grpo_cli.config.learner import absolute_reference
 from grpo_cli.config.mending import Mender
@@ -195,7 +196,7 @@ def eval_job(conf: EvalConf, *, view: View, trusted: bool) -> dict[str, Any]:
         )
     saved = checkpoint.load(path)
     words = build.plain(cfg)
-    source = build.build_env(words)
+    source = build_env(words)
     require_env(saved, path, source)
     policy = build.build_policy(words, source, build.build_device(conf.device))
     take(policy, saved, path, source)

@@ -74,7 +74,7 @@ def test_a_known_namespace_that_is_not_installed(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "ale_py", None)
     error = refused("env=ALE/Pong-v5")
     assert isinstance(error, MissingPackage)
-    assert error.fix == "pip install ale-py"
+    assert error.fix == "pip install 'grpo-cli[atari]'"
 
 
 def test_own_code_takes_its_own_keys_and_none_of_the_shipped():
