@@ -4,7 +4,7 @@ from grpo_cli.envs.backends import Backend, Restarts, make_backend
 from grpo_cli.envs.bandit import DynamicBandit
 from grpo_cli.envs.simulators import Simulator, make_simulator
 from grpo_cli.envs.source import EnvSource, open_env
-from grpo_cli.envs.spaces import Codec
+from grpo_cli.envs.spaces import Codec, check_tensors
 from grpo_cli.envs.sync import Sync
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Restarts",
     "Simulator",
     "Sync",
+    "check_tensors",
     "make_backend",
     "make_simulator",
     "open_env",
