@@ -53,6 +53,7 @@ class Observations:
     def __init__(self, space: spaces.Space) -> None:
         self.space = space
         self.entries = entries(space)
+        self._keys = {".".join(keys): keys for keys, _ in _leaves(space)}
         for path, leaf in self.entries.items():
             _check(path, leaf)
         if len(self.entries) < len(list(_leaves(space))):
@@ -69,7 +70,7 @@ class Observations:
         """Bytes of one observation."""
         return self.dtype.itemsize * (int(np.prod(self.space.shape or ())) if self._plain else 1)
 
-    def stack(self, seen: Sequence[Any]) -> NDArray:
+    def stack(self, seen: Sequence[Any] | NDArray) -> NDArray:
         """Put B observations, as the environment gave them, into rows, [B, *O] or [B] records.
 
         Raises:
@@ -77,15 +78,52 @@ class Observations:
         """
         if self._plain:
             return _stacked("an observation", self.space, self.dtype, seen)
-        rows = np.empty(len(seen), self.dtype)
-        for keys, space in _leaves(self.space):
-            path = ".".join(keys)
-            name = f"an observation's entry {path}"
+        found = {}
+        for path, keys in self._keys.items():
             try:
-                found = [_dig(self.space, one, keys) for one in seen]
+                found[path] = [_dig(self.space, one, keys) for one in seen]
             except (KeyError, IndexError, TypeError) as error:
                 raise ValueError(f"an observation without the entry {path}") from error
-            rows[path] = _stacked(name, space, _dtype(space), found)
+        return self._records(found)
+
+    def batch(self, given: Any) -> tuple[NDArray, bool]:  # noqa: ANN401 - what a person shows
+        """Put one observation, or B of them, in rows.
+
+        Several are one array [B, *O] for each entry, as vector environments give them. Images may
+        have their channels first or last, whatever the space has.
+
+        Returns:
+            Rows as `stack` gives them, and whether it was one observation.
+
+        Raises:
+            ConfigError: it is neither.
+        """
+        found = {
+            path: _shown(self.space, given, keys, self.entries[path])
+            for path, keys in self._keys.items()
+        }
+        depths = {path: len(value) if many else None for path, (value, many) in found.items()}
+        if len(set(depths.values())) > 1:
+            said = ", ".join(f"{path}: {n or 'one'}" for path, n in depths.items())
+            raise ConfigError(
+                f"the entries are not of equally many observations ({said})",
+                "give one observation, or arrays of equal length",
+            )
+        one = None in depths.values()
+        values = {path: value[None] if one else value for path, (value, _) in found.items()}
+        try:
+            return (self.stack(values[""]) if self._plain else self._records(values)), one
+        except ValueError as error:
+            raise ConfigError(
+                f"the policy was shown {error}", "give what the environment would show"
+            ) from error
+
+    def _records(self, found: Mapping[str, Sequence[Any] | NDArray]) -> NDArray:
+        """Put B values of each entry into records, [B]."""
+        rows = np.empty(len(next(iter(found.values()))), self.dtype)
+        for path, space in self.entries.items():
+            name = f"an observation's entry {path}"
+            rows[path] = _stacked(name, space, _dtype(space), found[path])
         return rows
 
 
@@ -100,7 +138,45 @@ def _dig(space: spaces.Space, value: Any, keys: Sequence[str]) -> Any:  # noqa: 
     return value
 
 
-def _stacked(name: str, space: spaces.Space, dtype: np.dtype, seen: Sequence[Any]) -> NDArray:
+def _shown(
+    space: spaces.Space,
+    given: Any,  # noqa: ANN401 - what a person shows
+    keys: Sequence[str],
+    entry: spaces.Space,
+) -> tuple[NDArray, bool]:
+    """Return one entry of what was shown, and whether it is of several observations."""
+    name = f"an observation's entry {'.'.join(keys)}" if keys else "an observation"
+    try:
+        value = np.asarray(_dig(space, given, keys))
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{name} was not given, or is no array", "give what the environment would show"
+        ) from error
+    value, shape = _ordered(value, entry), entry.shape or ()
+    for many in (False, True):
+        if value.shape[many:] == shape and value.ndim == len(shape) + many:
+            return value, many
+    raise ConfigError(
+        f"{name} of shape {value.shape} was given, the policy reads {shape}",
+        "give one observation, or a batch of them",
+    )
+
+
+def _ordered(value: NDArray, space: spaces.Space) -> NDArray:
+    """Give images the order of dimensions that the space has.
+
+    Wrappers of other libraries put channels first, for torch.
+    """
+    image = isinstance(space, spaces.Box) and len(space.shape) == 3 and space.dtype == np.uint8
+    if not image or value.ndim < 3 or value.shape[-3:] == space.shape:
+        return value
+    moved = (np.moveaxis(value, -3, -1), np.moveaxis(value, -1, -3))
+    return next((image for image in moved if image.shape[-3:] == space.shape), value)
+
+
+def _stacked(
+    name: str, space: spaces.Space, dtype: np.dtype, seen: Sequence[Any] | NDArray
+) -> NDArray:
     try:
         rows = np.array(seen, dtype=dtype)
     except (ValueError, TypeError, OverflowError) as error:

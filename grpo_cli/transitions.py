@@ -29,7 +29,8 @@ class TransitionReward:
 
     Args:
         function: `f(state [B, *O], action [B, A], next_state [B, *O]) -> [B, 1] or [B]`, tensors;
-            actions are the environment's own, next states those before any reset.
+            states with several entries are dicts of tensors by path, such as `a.0.b`; actions are
+            the environment's own, next states those before any reset.
     """
 
     def __init__(self, function: Callable[..., torch.Tensor]) -> None:

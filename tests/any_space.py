@@ -1,12 +1,14 @@
 """Spaces as Hypothesis draws them, nested at most three deep."""
 
+import copy
+
 import numpy as np
 from gymnasium import spaces
 from hypothesis import strategies as st
 
 shapes = st.lists(st.integers(1, 3), min_size=1, max_size=3).map(tuple)
 starts = st.integers(-3, 3)
-names = st.text("abc", min_size=1, max_size=3)
+names = st.text("abc", min_size=1, max_size=3) | st.integers(0, 9)
 
 
 def _box(shape, dtype):
@@ -30,7 +32,12 @@ half_bounded = st.sampled_from(
         spaces.Box(-np.inf, np.inf, (1, 1, 2)),
         spaces.Box(np.array([-1, -np.inf], np.float32), np.array([np.inf, 2], np.float32)),
     ]
-)
+).map(copy.deepcopy)  # two entries that are one object would share their seed
+
+
+def _as_written(entries):
+    """A Dict in this order; Gymnasium sorts the keys of a plain dict."""
+    return spaces.Dict(list(entries.items()))
 
 
 def nested(leaves):
@@ -38,7 +45,7 @@ def nested(leaves):
         leaves,
         lambda inner: (
             st.lists(inner, min_size=1, max_size=3).map(spaces.Tuple)
-            | st.dictionaries(names, inner, min_size=1, max_size=3).map(spaces.Dict)
+            | st.dictionaries(names, inner, min_size=1, max_size=3).map(_as_written)
         ),
         max_leaves=5,
     )

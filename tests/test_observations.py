@@ -3,6 +3,7 @@ import pytest
 import torch
 from any_space import observations, sampled
 from gymnasium import spaces
+from gymnasium.vector.utils import concatenate, create_empty_array
 from hypothesis import given
 
 from grpo_cli.errors import ConfigError
@@ -14,11 +15,14 @@ NESTED = spaces.Dict(
     c=spaces.MultiBinary(2),
 )
 
+IMAGE = spaces.Box(0, 255, (6, 8, 3), np.uint8)
+PAIR = spaces.Dict({"image": IMAGE, "side": spaces.Discrete(4, start=-1)})
+
 
 def dig(element, path):
     """One entry of an element of NESTED-like spaces, by its path."""
     for key in path.split(".") if path else ():
-        element = element[int(key)] if isinstance(element, tuple) else element[key]
+        element = element[int(key) if isinstance(element, tuple) or key.isdigit() else key]
     return element
 
 
@@ -110,3 +114,60 @@ def test_the_mask_is_told_from_what_is_read():
 def test_a_mask_of_other_actions_is_an_entry_like_any_other(choices):
     space = spaces.Dict(observation=spaces.Discrete(2), action_mask=spaces.MultiBinary(3))
     assert find_mask(space, choices) == (space, find_mask(spaces.Discrete(2), 0)[1])
+
+
+@given(observations)
+def test_one_or_many_are_the_rows_of_the_environments_own(space):
+    samples = sampled(space, 3)
+    reader = Observations(space)
+    for sample in samples:
+        rows, one = reader.batch(sample)
+        assert one
+        np.testing.assert_array_equal(rows, reader.stack([sample]))
+    # Gymnasium's own way to put observations side by side.
+    many = concatenate(space, samples, create_empty_array(space, 3))
+    rows, one = reader.batch(many)
+    assert not one
+    np.testing.assert_array_equal(rows, reader.stack(samples))
+
+
+def test_images_with_their_channels_at_the_other_end():
+    image = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)
+    first = np.transpose(image, (2, 0, 1))
+    for space, own, other in ((IMAGE, image, first), (_space(first), first, image)):
+        reader = Observations(space)
+        for shown in (own, other):
+            rows, one = reader.batch(shown)
+            assert one
+            np.testing.assert_array_equal(rows, own[None])
+            rows, one = reader.batch(np.stack([shown, shown]))
+            assert not one
+            np.testing.assert_array_equal(rows, np.stack([own, own]))
+
+
+def _space(image):
+    return spaces.Box(0, 255, image.shape, np.uint8)
+
+
+def test_numbers_that_are_no_images_are_not_turned():
+    reader = Observations(spaces.Box(0, 1, (6, 8, 3), np.float32))
+    with pytest.raises(ConfigError, match=r"\(3, 6, 8\)"):
+        reader.batch(np.zeros((3, 6, 8)))
+
+
+@pytest.mark.parametrize(
+    ("shown", "what"),
+    [
+        ({"image": np.zeros((6, 8, 3))}, "entry side was not given"),
+        (np.zeros(3), "entry image was not given"),
+        ({"image": np.zeros((6, 8)), "side": 0}, r"shape \(6, 8\) was given"),
+        ({"image": [[1], [1, 2]], "side": 0}, "no array"),
+        ({"image": np.zeros((6, 8, 3)), "side": 3}, "3, which is not in Discrete"),
+        ({"image": np.zeros((6, 8, 3)), "side": "left"}, "no Discrete"),
+        ({"image": np.zeros((2, 6, 8, 3)), "side": 0}, "image: 2, side: one"),
+        ({"image": np.zeros((2, 6, 8, 3)), "side": [0, 1, 0]}, "image: 2, side: 3"),
+    ],
+)
+def test_what_is_no_observation(shown, what):
+    with pytest.raises(ConfigError, match=what):
+        Observations(PAIR).batch(shown)

@@ -65,19 +65,53 @@ def _with_ending(path: str | Path) -> Path:
 
 
 def space_words(space: spaces.Space) -> dict[str, Any]:
-    """Describe a space in JSON."""
+    """Describe a space in JSON.
+
+    Raises:
+        ConfigError: it has a part that policies cannot read, or a key that is no text or number.
+    """
     if isinstance(space, spaces.Discrete):
-        return {"kind": "Discrete", "n": int(space.n), "start": int(space.start)}
+        counted = {"n": int(space.n), "start": int(space.start)}
+        # Older Gymnasium knows no other.
+        kept = {} if space.dtype == np.int64 else {"dtype": str(space.dtype)}
+        return {"kind": "Discrete", **counted, **kept}
     if isinstance(space, spaces.Box):
-        bounds = {"low": space.low.tolist(), "high": space.high.tolist()}
-        return {"kind": "Box", **bounds, "dtype": str(space.dtype)}
-    raise ConfigError(f"a {type(space).__name__} space cannot be saved yet")
+        bounds = {"low": _bound(space.low), "high": _bound(space.high)}
+        return {"kind": "Box", **bounds, "shape": list(space.shape), "dtype": str(space.dtype)}
+    if isinstance(space, spaces.MultiDiscrete):
+        counted = {"nvec": space.nvec.tolist(), "start": space.start.tolist()}
+        return {"kind": "MultiDiscrete", **counted, "dtype": str(space.dtype)}
+    if isinstance(space, spaces.MultiBinary):
+        return {"kind": "MultiBinary", "n": space.n if isinstance(space.n, int) else list(space.n)}
+    if isinstance(space, spaces.Tuple):
+        return {"kind": "Tuple", "spaces": [space_words(part) for part in space.spaces]}
+    if isinstance(space, spaces.Dict) and all(isinstance(key, str | int) for key in space.spaces):
+        # Pairs: an object of JSON would turn keys into texts.
+        pairs = [[key, space_words(part)] for key, part in space.spaces.items()]
+        return {"kind": "Dict", "spaces": pairs}
+    raise ConfigError(
+        f"a model of the space {space} cannot be saved", "name the entries of a Dict by texts"
+    )
 
 
 def space_of(words: dict[str, Any]) -> spaces.Space:
     """Return the space that `space_words` described."""
-    if words["kind"] == "Discrete":
-        return spaces.Discrete(words["n"], start=words["start"])
-    dtype = np.dtype(words["dtype"])
-    low, high = np.array(words["low"], dtype), np.array(words["high"], dtype)
-    return spaces.Box(low, high, dtype=dtype.type)
+    said = {key: value for key, value in words.items() if key != "kind"}
+    if "dtype" in said:
+        said["dtype"] = np.dtype(said["dtype"]).type
+    match words["kind"]:
+        case "Box":
+            low, high = (np.full(said["shape"], said[k], said["dtype"]) for k in ("low", "high"))
+            return spaces.Box(low, high, dtype=said["dtype"])
+        case "Tuple":
+            return spaces.Tuple([space_of(part) for part in said["spaces"]])
+        case "Dict":
+            return spaces.Dict([(key, space_of(part)) for key, part in said["spaces"]])
+        case "Discrete" | "MultiDiscrete" | "MultiBinary" as kind:
+            return getattr(spaces, kind)(**said)
+    raise CheckpointError(f"the model was made for an unknown space, {words['kind']}")
+
+
+def _bound(bound: np.ndarray) -> Any:
+    """Return a Box's bound as lists; one number where all are the same, as in images."""
+    return bound.flat[0].item() if np.unique(bound).size == 1 else bound.tolist()

@@ -14,7 +14,9 @@ from grpo_cli.config.env_ids import import_package
 from grpo_cli.envs import EnvSource, open_env
 from grpo_cli.errors import ConfigError
 
-HARMLESS = ("VecMonitor",)  # vector wrappers that change neither observations nor rewards
+# Vector wrappers that change neither rewards nor what observations show: images are understood with
+# their channels last or first.
+HARMLESS = ("VecMonitor", "VecTransposeImage")
 RECORDERS = ("Monitor", "RecordEpisodeStatistics", "RecordVideo")  # single ones that write or count
 
 OF_A_VECTOR = ("num_envs", "vectorization_mode", "vector_kwargs")

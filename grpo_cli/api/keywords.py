@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from grpo_cli.api.bodies import WITHOUT_EFFECT, as_words
 from grpo_cli.errors import ConfigError
 
 # They steer a value network, its advantage estimate or its buffer; there is none here.
@@ -56,7 +57,8 @@ class Keywords:
         target_kl: no further epoch once KL(old || new) exceeds it, nats; None: never,
             but 0.03 where actions are drawn.
         tensorboard_log: a folder for event files; None writes none.
-        policy_kwargs: net_arch, activation_fn, log_std_init; ortho_init is always so.
+        policy_kwargs: net_arch, activation_fn, log_std_init, ortho_init, normalize_images and
+            features_extractor_kwargs; see `bodies`.
         verbose: 1 shows the training on stderr.
         seed: every random number follows from it; None draws one.
         device: a torch device; auto is the CPU.
@@ -141,6 +143,7 @@ class Keywords:
         """Say which of the given keywords are ignored."""
         defaults = {entry.name: entry.default for entry in fields(self)}
         given = [name for name in IGNORED if getattr(self, name) != defaults[name]]
+        given += [name for name in WITHOUT_EFFECT if name in (self.policy_kwargs or {})]
         if given:
             warnings.warn(
                 f"{', '.join(given)}: ignored, there is no value network and no rollout buffer",
@@ -154,44 +157,12 @@ class Keywords:
         for name in ("device", "tensorboard_log", "run_dir", "seed"):
             kept.pop(name, None)
         kept |= {"functions": [name for name, value in words.items() if callable(value)]}
-        return kept | {"policy_kwargs": _as_words(self.policy_kwargs)}
+        return kept | {"policy_kwargs": as_words(self.policy_kwargs)}
 
 
 def at(value: Scheduled, remaining: float) -> float:
     """Return a number that may follow a schedule; `remaining` runs from 1 to 0."""
     return float(value(remaining)) if callable(value) else float(value)
-
-
-def body_words(policy_kwargs: dict[str, Any] | None) -> dict[str, Any]:
-    """Turn `policy_kwargs` into the parameters of a policy body, and its log_std.
-
-    Raises:
-        ConfigError: a keyword that means nothing here.
-    """
-    given = {**(_as_words(policy_kwargs) or {})}
-    arch = given.pop("net_arch", [64, 64])
-    words = {
-        "hidden": list(arch["pi"] if isinstance(arch, dict) else arch),
-        "activation": given.pop("activation_fn", "tanh"),
-        "log_std": given.pop("log_std_init", 0.0),
-    }
-    given.pop("ortho_init", None)
-    if given:
-        raise ConfigError(
-            f"policy_kwargs={', '.join(given)} is not known here",
-            "net_arch, activation_fn, log_std_init and ortho_init are",
-        )
-    return words
-
-
-def _as_words(policy_kwargs: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Name the activation instead of holding its class."""
-    if policy_kwargs is None:
-        return None
-    named = dict(policy_kwargs)
-    if isinstance(kind := named.get("activation_fn"), type):
-        named["activation_fn"] = kind.__name__.lower()
-    return named
 
 
 def _check(name: str, value: Any, low: float | None = None, above: float | None = None) -> None:

@@ -27,6 +27,7 @@ from grpo_cli.api.parts import (
 from grpo_cli.checkpoint import Checkpoint, optimizer_tensors
 from grpo_cli.envs.spaces import action_codec
 from grpo_cli.errors import ConfigError
+from grpo_cli.observations import Observations
 from grpo_cli.policies import Policy
 from grpo_cli.rollout import Rollout, Scored
 from grpo_cli.sinks.view import Facts, View
@@ -189,25 +190,20 @@ class GRPO:
         """Choose actions.
 
         Args:
-            observation: one, [*O], or several, [B, *O].
+            observation: one, or B of them as one array [B, *O] for each entry, in a dict or tuple
+                where the space is one; images with their channels last or first.
             state: handed back: there is no recurrence.
             episode_start: not needed without recurrence.
             deterministic: take the most probable action instead of drawing one.
 
         Returns:
-            The action, or B of them, as the environment takes them; and `state`.
+            The action as the environment takes it, or B of them in an array, of objects where they
+            are dicts or tuples; and `state`.
 
         Raises:
-            ConfigError: the observation has another shape.
+            ConfigError: the observation has another shape, or lacks an entry.
         """
-        obs, shape = np.asarray(observation), self.observation_space.shape
-        single = obs.shape == shape
-        if not single and obs.shape[1:] != shape:
-            raise ConfigError(
-                f"an observation of shape {obs.shape} was given, the policy reads {shape}",
-                "give one observation, or a batch of them",
-            )
-        batch = obs[None] if single else obs
+        batch, single = self._observations.batch(observation)
         width = self._codec.family.noise_width
         noise = None if deterministic else self._noise.random((len(batch), width))
         action = self._codec.decode(self.policy.act(batch, noise)[0])
@@ -234,6 +230,7 @@ class GRPO:
         """Make the policy and what it learns with."""
         self.observation_space, self.action_space = observation_space, action_space
         self._codec = action_codec("the environment", action_space)
+        self._observations = Observations(observation_space)
         family = self._codec.family
         self.policy = make_body(
             self._kind, self.words, observation_space, family, self.seed, self.device

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from math import prod
 from typing import Any
 
 from gymnasium.spaces import Discrete
@@ -13,7 +14,15 @@ from grpo_cli.advantages import peer, score
 from grpo_cli.api.given import Opened, as_function_of_three
 from grpo_cli.api.judged import Judged
 from grpo_cli.api.keywords import Keywords
-from grpo_cli.envs import Backend, Restarts, Sync, make_backend, make_simulator
+from grpo_cli.envs import (
+    Backend,
+    EnvSource,
+    Restarts,
+    Sync,
+    check_tensors,
+    make_backend,
+    make_simulator,
+)
 from grpo_cli.errors import GrpoError
 from grpo_cli.policies import Policy
 from grpo_cli.rewards import none, tanh
@@ -40,15 +49,17 @@ class Episodes:
         words: settled keywords.
         given: steps the members, by the very environments that were given.
         num_groups: of the first update; later ones know how long episodes are.
+        reward: the person's own, of a transition.
     """
 
-    def __init__(self, words: Keywords, given: Opened, num_groups: int) -> None:
+    def __init__(
+        self, words: Keywords, given: Opened, num_groups: int, reward: TransitionReward | None
+    ) -> None:
         source, count, _ = given
         self.group_size = words.samples_per_time_step
         self.num_groups = num_groups
         self._rows = words.n_steps * (count or 1)
         slots: int | None = count or self.group_size
-        reward = transition_reward(words)
         if reward is not None:
             self.backend: Backend = Judged(Sync(source.make, slots), reward)
         elif count is not None:
@@ -80,23 +91,28 @@ class Candidates(groups.candidates):
         words: settled keywords.
         kind: which actions, `drawn` or `all`.
         given: copies of its environments are stepped: they go back to states, and many at a time.
+        reward: the person's own, of a transition.
 
     Raises:
         ConfigError: the environment cannot go back to a state.
         EnvError: it can neither be copied nor made again.
     """
 
-    def __init__(self, words: Keywords, kind: str, given: Opened) -> None:
-        codec, horizon = given.source.codec, HORIZON[kind]
-        size = words.samples_per_time_step or codec.family.num_outputs
-        visited = words.n_steps * (given.num_envs or 1)
-        steps = min(horizon, given.source.max_steps)
-        groups.check_memory(given.source, visited * size * steps)
+    def __init__(
+        self, words: Keywords, kind: str, given: Opened, reward: TransitionReward | None
+    ) -> None:
+        codec, (visited, size) = given.source.codec, sizes(words, given)
         simulator, _ = make_simulator(given.fresh, visited * size)
         super().__init__(
-            simulator, codec, visited, size, words.seed, words.gamma, transition_reward(words),
-            actions=kind, horizon=horizon,
+            simulator, codec, visited, size, words.seed, words.gamma, reward,
+            actions=kind, horizon=HORIZON[kind],
         )  # fmt: skip
+
+
+def sizes(words: Keywords, given: Opened) -> tuple[int, int]:
+    """Count the states that an update visits, and the actions tried at each."""
+    size = words.samples_per_time_step or given.source.codec.family.num_outputs
+    return words.n_steps * (given.num_envs or 1), size
 
 
 def choose(
@@ -113,7 +129,8 @@ def choose(
         The settled keywords, what samples groups, and what gives their rows advantages.
 
     Raises:
-        ConfigError: group=candidates was asked for, and the environment cannot go back to a state.
+        ConfigError: group=candidates was asked for, and the environment cannot go back to a state;
+            an update could take too much memory; or `reward_function` cannot be asked.
     """
     discrete = isinstance(given.source.action_space, Discrete)
     kind = words.kind(discrete)
@@ -121,10 +138,13 @@ def choose(
     if kind == "drawn" and words.kind(discrete=True) == "all":
         why = f"{settled.samples_per_time_step} actions are drawn at each state: all of a "
         why += f"{type(given.source.action_space).__name__} cannot be tried"
+    reward = transition_reward(words, given.source)
     mode: Episodes | Candidates | None = None
     if kind != "episodes":
+        rows = prod(sizes(settled, given)) * min(HORIZON[kind], given.source.max_steps)
+        groups.check_memory(given.source, rows, "lower n_steps or samples_per_time_step")
         try:
-            mode = Candidates(settled, kind, given)
+            mode = Candidates(settled, kind, given, reward)
         except GrpoError as error:
             if words.group == "candidates":
                 raise
@@ -132,7 +152,7 @@ def choose(
             settled = words.settled(kind)
     if why:
         log.warning(why)
-    return settled, mode or Episodes(settled, given, num_groups), scorer(settled, kind)
+    return settled, mode or Episodes(settled, given, num_groups, reward), scorer(settled, kind)
 
 
 def scorer(words: Keywords, kind: str) -> Callable[[Rollout], Scored]:
@@ -147,11 +167,13 @@ def scorer(words: Keywords, kind: str) -> Callable[[Rollout], Scored]:
     )
 
 
-def transition_reward(words: Keywords) -> TransitionReward | None:
+def transition_reward(words: Keywords, source: EnvSource) -> TransitionReward | None:
     """Return the person's reward function, if there is one.
 
     Raises:
-        ConfigError: it takes neither two nor three arguments.
+        ConfigError: it takes neither two nor three arguments, or actions are no tensors.
     """
-    function = words.reward_function
-    return None if function is None else TransitionReward(as_function_of_three(function))
+    if words.reward_function is None:
+        return None
+    check_tensors(source.action_space)
+    return TransitionReward(as_function_of_three(words.reward_function))

@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from gymnasium import spaces
 
-from grpo_cli import policies
 from grpo_cli.adam import Adam
-from grpo_cli.api.keywords import Keywords, at, body_words
+from grpo_cli.api.bodies import body
+from grpo_cli.api.keywords import Keywords, at
 from grpo_cli.distributions import Family
 from grpo_cli.entropy import EntropyCoef, bonus
-from grpo_cli.errors import ConfigError
 from grpo_cli.kl import exact
 from grpo_cli.learner import Learner
 from grpo_cli.losses import clip
@@ -23,7 +22,6 @@ from grpo_cli.randomness import Purpose, rng
 from grpo_cli.sinks import Jsonl, Sink, TensorBoard
 from grpo_cli.update import Objective, Schedule
 
-BODIES = {"MlpPolicy": "mlp", "CnnPolicy": "cnn", "MultiInputPolicy": "multi_input"}
 ADAM_EPS = 1e-5  # as in PPO of Stable-Baselines3
 
 
@@ -33,15 +31,11 @@ def make_body(
     """Build the policy with its initial weights.
 
     Raises:
-        ConfigError: no such policy, or a keyword that it does not take.
+        ConfigError: no such policy, one that does not fit, or a keyword that it does not take.
     """
-    if BODIES.get(kind) not in policies.__all__:
-        known = [name for name, body in BODIES.items() if body in policies.__all__]
-        raise ConfigError(f"no policy {kind}", f"choose one of {', '.join(known)}")
-    body = body_words(words.policy_kwargs)
-    log_std = body.pop("log_std")
-    make = partial(getattr(policies, BODIES[kind]), **body)
-    return make_policy(make, space, family, rng(seed, Purpose.INIT), device, log_std=log_std)
+    make = body(kind, words.policy_kwargs, space)
+    generator = rng(seed, Purpose.INIT)
+    return make_policy(make, space, family, generator, device, log_std=make.log_std, init=make.init)
 
 
 def make_learner(words: Keywords, policy: Policy, seed: int) -> Learner:

@@ -7,7 +7,7 @@ from grpo_cli.config.build import Words, component
 from grpo_cli.config.schema import is_own
 from grpo_cli.config.trust import load_own
 from grpo_cli.distributions import Categorical
-from grpo_cli.envs import EnvSource, Simulator, make_simulator
+from grpo_cli.envs import EnvSource, Simulator, check_tensors, make_simulator
 from grpo_cli.errors import ConfigError
 from grpo_cli.sinks.view import View
 from grpo_cli.train import Sampler
@@ -33,6 +33,9 @@ def build_lookahead(words: Words, source: EnvSource, view: View) -> tuple[Sample
         )
     if node.get("actions") == "all" and isinstance(family, Categorical):
         words["group_size"] = family.num_outputs
+    reward = transition_reward(words)
+    if reward is not None:
+        check_tensors(source.action_space)
     members = words["num_groups"] * words["group_size"]
     longest = min(node["horizon"] or source.max_steps, source.max_steps)
     groups.check_memory(source, members * longest)
@@ -45,7 +48,7 @@ def build_lookahead(words: Words, source: EnvSource, view: View) -> tuple[Sample
         words["group_size"],
         words["seed"],
         words["gamma"],
-        transition_reward(words),
+        reward,
     )
     return mode, simulator
 

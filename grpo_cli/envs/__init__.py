@@ -5,7 +5,7 @@ from grpo_cli.envs.bandit import DynamicBandit
 from grpo_cli.envs.reuse import settled
 from grpo_cli.envs.simulators import Simulator, make_simulator
 from grpo_cli.envs.source import EnvSource, open_env
-from grpo_cli.envs.spaces import Codec
+from grpo_cli.envs.spaces import Codec, check_tensors
 from grpo_cli.envs.sync import Sync
 from grpo_cli.envs.wrappers import Wrapper
 
@@ -18,6 +18,7 @@ __all__ = [
     "Simulator",
     "Sync",
     "Wrapper",
+    "check_tensors",
     "make_backend",
     "make_simulator",
     "open_env",

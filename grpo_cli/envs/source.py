@@ -108,7 +108,7 @@ def open_env(
         limit = DEFAULT_LIMIT
         warnings.warn(
             f"{env_id} has no time limit: episodes are cut after {limit:,} steps "
-            "(env.max_steps=N sets another limit)",
+            "(env.max_steps=N, or a TimeLimit around it, sets another limit)",
             stacklevel=2,
         )
     try:

@@ -134,6 +134,20 @@ def as_objects(values: Sequence[Any]) -> NDArray:
     return column
 
 
+def check_tensors(space: spaces.Space) -> None:
+    """Refuse actions that a function of (state, action, next_state) cannot take as one tensor.
+
+    Raises:
+        ConfigError: they are dicts or tuples.
+    """
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        raise ConfigError(
+            f"a function of (state, action, next_state) takes tensors, and actions are a "
+            f"{type(space).__name__}",
+            "let the environment pay the reward, or take flat actions, by a wrapper",
+        )
+
+
 def drawn(space: spaces.Space, count: int) -> NDArray:
     """Draw actions as the environment takes them, one entry per row, from a seeded space."""
     actions = [space.sample() for _ in range(count)]

@@ -28,15 +28,19 @@ class Demand:
     restarts: bool
 
 
-def check_memory(source: EnvSource, rows: int) -> None:
+SMALLER = "lower num_groups or group_size, or set env.max_steps"
+
+
+def check_memory(source: EnvSource, rows: int, smaller: str = SMALLER) -> None:
     """Refuse a rollout that could take more than half of the free memory.
 
     Args:
         source: the environment.
         rows: of one update, at most.
+        smaller: how a person asks for less.
 
     Raises:
-        ConfigError: it could; says which keys make it smaller.
+        ConfigError: it could; says how to ask for less.
     """
     row = COPIES * Observations(source.observation_space).row_bytes + OTHER_BYTES
     needed, free = rows * row, _free_bytes()
@@ -44,7 +48,7 @@ def check_memory(source: EnvSource, rows: int) -> None:
         raise ConfigError(
             f"one update could take {needed / 1e9:.1f} GB ({rows:,} steps at most), "
             f"more than half of the {free / 1e9:.1f} GB that are free",
-            "lower num_groups or group_size, or set env.max_steps",
+            smaller,
         )
 
 
