@@ -1,0 +1,51 @@
+"""What everybody is asked to solve: one environment, one threshold, one budget for all."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Task:
+    """An environment and what counts.
+
+    Attributes:
+        env: Gymnasium id.
+        threshold: mean return of 100 episodes that counts as solved.
+        budget: env steps that everybody trains for; those that rl-zoo3 gives its PPO where it has
+            the environment.
+        kwargs: for the constructor.
+        max_steps: time limit; None: the environment's own.
+    """
+
+    env: str
+    threshold: float
+    budget: int
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    max_steps: int | None = None
+
+    @property
+    def name(self) -> str:
+        """A name for files and tables."""
+        return self.env.replace("/", "-") + ("-continuous" if self.kwargs.get("continuous") else "")
+
+    def words(self) -> dict[str, Any]:
+        """Return all of it in JSON."""
+        return asdict(self)
+
+
+TASKS = [
+    Task("CartPole-v1", 475.0, 100_000),
+    Task("Acrobot-v1", -100.0, 1_000_000),
+    Task("Pendulum-v1", -200.0, 200_000),
+    Task("LunarLander-v3", 200.0, 1_000_000),
+    Task("MountainCarContinuous-v0", 90.0, 150_000),
+    Task("LunarLander-v3", 200.0, 1_000_000, {"continuous": True}),
+    Task("MountainCar-v0", -110.0, 1_000_000),
+    Task("FrozenLake-v1", 0.70, 500_000),
+    Task("Taxi-v4", 7.8, 1_000_000),
+    Task("MiniGrid-DoorKey-5x5-v0", 0.9, 500_000),
+    Task("Hopper-v5", 2000.0, 1_000_000),
+    Task("HalfCheetah-v5", 2000.0, 1_000_000),
+    Task("BipedalWalker-v3", 300.0, 5_000_000),
+]
+"""In the order in which they are run."""
