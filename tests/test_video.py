@@ -18,10 +18,10 @@ from grpo_cli import video
 from grpo_cli.cli import app
 from grpo_cli.cli.closing import show_evaluation
 from grpo_cli.envs import open_env
+from grpo_cli.envs.display import draw_in_memory
 from grpo_cli.errors import ConfigError, EnvError, GrpoError, MissingPackage
 from grpo_cli.evaluate import Evaluator
 from grpo_cli.randomness import Use
-from grpo_cli.video import files
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -251,12 +251,14 @@ def test_a_cut_film_is_noticed(tmp_path, monkeypatch):
 def test_the_display_is_left_alone_where_there_is_one(monkeypatch, tmp_path):
     for name in ("SDL_VIDEODRIVER", "MUJOCO_GL", "WAYLAND_DISPLAY"):
         os.environ.pop(name, None)
-    monkeypatch.setattr(files.sys, "platform", "linux")
+    monkeypatch.setattr(sys, "platform", "linux")
     os.environ["DISPLAY"] = ":0"
+    draw_in_memory()
     video.plan(str(tmp_path / "out.gif"))
-    assert "SDL_VIDEODRIVER" not in os.environ
+    assert not {"SDL_VIDEODRIVER", "MUJOCO_GL"} & set(os.environ)
     del os.environ["DISPLAY"]
     os.environ["MUJOCO_GL"] = "osmesa"  # a choice that was made stays
+    draw_in_memory()
     video.plan(str(tmp_path / "out.gif"))
     assert (os.environ["SDL_VIDEODRIVER"], os.environ["MUJOCO_GL"]) == ("dummy", "osmesa")
 

@@ -4,7 +4,9 @@
 writes `env_ids.txt` anew. Importing Gymnasium to answer a typo would cost 0.13 s.
 """
 
+import os
 import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from functools import cache
@@ -121,8 +123,37 @@ def import_package(env_id: str) -> None:
     if module:
         package = import_module(module)
         import_module("gymnasium").register_envs(package)
-        if extra == "atari":  # it would greet on stderr whenever a game is made
-            package.ALEInterface.setLoggerMode(package.LoggerMode.Error)
+    _hush(extra)
+
+
+def _hush(extra: str) -> None:
+    """Keep packages from writing to stdout, stderr and the working folder as they like."""
+    if extra == "atari":  # it greets whenever a game is made
+        ale = import_module("ale_py")
+        ale.ALEInterface.setLoggerMode(ale.LoggerMode.Error)
+    elif extra == "minigrid":  # BabyAI prints every level that it drew and rejected
+        level = import_module("minigrid.envs.babyai.core.roomgrid_level")
+        level.print = lambda *_: None  # type: ignore[attr-defined]
+    elif extra == "mujoco":  # it keeps MUJOCO_LOG.TXT, and tells of its own models' old attributes
+        _mujoco().set_mju_user_warning(_warn)
+
+
+def _mujoco() -> Any:
+    try:
+        return import_module("mujoco")
+    except Exception as error:  # PyOpenGL raises what it likes where its library is missing
+        gl = os.environ.get("MUJOCO_GL")
+        if gl is None:
+            raise
+        raise MissingPackage(
+            f"MuJoCo cannot draw with MUJOCO_GL={gl}: {type(error).__name__}: {error}",
+            import_module("grpo_cli.envs.display").OPENGL_FIX,
+        ) from error
+
+
+def _warn(text: str) -> None:
+    if "is deprecated" not in text:
+        warnings.warn(f"MuJoCo: {text}", stacklevel=2)
 
 
 def generated() -> Iterable[Listed]:
