@@ -1,8 +1,8 @@
 """Trains on every id it is given, in one process: `python tests/registry.py ID ...`.
 
 Each id: two members, at most 20 steps an episode, two updates or more, an evaluation, a checkpoint;
-then the checkpoint is evaluated again in environments made anew, which must score the same. One line
-of JSON an id: `{"id": ..., "wrong": ...}`, wrong empty where all was well.
+then the checkpoint is evaluated again in environments made anew, which must score the same. Prints
+a line of JSON for each: `{"id": ..., "wrong": ...}`, wrong empty where all was well.
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 WORDS = [
     "group_size=2", "num_groups=1", "env.max_steps=20", "total_steps=41", "epochs=1",
     "num_minibatches=1", "eval.episodes=1", "eval.final_episodes=1", "stop_at=none", "sinks=[]",
-    "backend=sync",
+    "backend=sync", "advantage=time_aligned",
 ]  # fmt: skip
 
 
