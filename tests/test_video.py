@@ -18,7 +18,6 @@ from grpo_cli import video
 from grpo_cli.cli import app
 from grpo_cli.cli.closing import show_evaluation
 from grpo_cli.envs import open_env
-from grpo_cli.envs.display import draw_in_memory
 from grpo_cli.errors import ConfigError, EnvError, GrpoError, MissingPackage
 from grpo_cli.evaluate import Evaluator
 from grpo_cli.randomness import Use
@@ -246,21 +245,6 @@ def test_a_cut_film_is_noticed(tmp_path, monkeypatch):
     with pytest.raises(GrpoError, match="wrote 3 of 4 frames"):
         video.record(tmp_path / "o.mp4", source, policy, seed=0, mode="greedy", episodes=1)
     assert os.listdir(tmp_path) == []
-
-
-def test_the_display_is_left_alone_where_there_is_one(monkeypatch, tmp_path):
-    for name in ("SDL_VIDEODRIVER", "MUJOCO_GL", "WAYLAND_DISPLAY"):
-        os.environ.pop(name, None)
-    monkeypatch.setattr(sys, "platform", "linux")
-    os.environ["DISPLAY"] = ":0"
-    draw_in_memory()
-    video.plan(str(tmp_path / "out.gif"))
-    assert not {"SDL_VIDEODRIVER", "MUJOCO_GL"} & set(os.environ)
-    del os.environ["DISPLAY"]
-    os.environ["MUJOCO_GL"] = "osmesa"  # a choice that was made stays
-    draw_in_memory()
-    video.plan(str(tmp_path / "out.gif"))
-    assert (os.environ["SDL_VIDEODRIVER"], os.environ["MUJOCO_GL"]) == ("dummy", "osmesa")
 
 
 def test_the_result_names_the_film(capsys):

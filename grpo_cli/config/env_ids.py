@@ -36,8 +36,9 @@ SHIMS = ("GymV21Environment-v0", "GymV26Environment-v0")
 """Ids that import whatever their kwargs name; they are never taken for plain ids."""
 
 _NEED_JAX = ("phys2d", "tabular")
-# Made for mujoco < 3, whose API it still calls (Farama-Foundation/Gymnasium, pusher_v4.py).
-_BROKEN = ("Pusher-v4",)
+# The first was made for mujoco < 3, whose API it still calls (Farama-Foundation/Gymnasium,
+# pusher_v4.py); the others read pictures that minigrid 3.2.0 does not bring along.
+_BROKEN = re.compile(r"Pusher-v4|MiniGrid-WFC-.*")
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def generated() -> Iterable[Listed]:
         import_package(env_id)
     for env_id, spec in sorted(gym.registry.items()):
         removed = callable(spec.entry_point)  # such entries only raise: old MuJoCo, Gym shims
-        if not removed and spec.namespace not in _NEED_JAX and env_id not in _BROKEN:
+        if not removed and spec.namespace not in _NEED_JAX and not _BROKEN.fullmatch(env_id):
             env = gym.make(env_id, disable_env_checker=True)
             yield Listed(
                 env_id,
