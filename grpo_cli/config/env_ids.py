@@ -88,6 +88,7 @@ def is_known(env_id: str) -> bool:
 
 def extra_of(env_id: str) -> str:
     """Return the extra that an id needs, empty where none is known."""
+    env_id = re.sub(r"^(ale_py|minigrid):", "", env_id)
     fits = (extra for extra, pattern in _PATTERNS.items() if re.fullmatch(pattern, env_id))
     entry = listed().get(env_id)
     return entry.extra if entry else next(fits, "")

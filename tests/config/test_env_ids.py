@@ -52,6 +52,7 @@ def test_known():
         ("PongNoFrameskip-v4", "atari", "_atari"),
         ("MiniGrid-Empty-8x8-v0", "minigrid", "_minigrid"),
         ("BabyAI-New-v0", "minigrid", "_minigrid"),
+        ("ale_py:ALE/Pong-v5", "atari", "_atari"),
         ("./ALE/my.py:Env", "", None),
     ],
 )
