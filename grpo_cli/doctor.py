@@ -5,7 +5,7 @@ import platform
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,8 +15,9 @@ import torch
 from gymnasium.utils.env_checker import check_env
 from gymnasium.utils.env_checker import data_equivalence as same
 
-from grpo_cli import rundir
+from grpo_cli import rundir, video
 from grpo_cli.envs import EnvSource, make_backend, make_simulator
+from grpo_cli.envs.display import choose_opengl, draw_in_memory
 from grpo_cli.errors import GrpoError
 
 # Module that tells whether an extra is installed, and what the extra gives.
@@ -70,14 +71,17 @@ def environment(source: EnvSource) -> Iterator[Check]:
     yield _checker(source)
     yield _one("same seed, same start", lambda: _starts(source))
     yield _one("same actions, same episode", lambda: _episodes(source, used=False))
-    yield _one("the same after other episodes", lambda: _episodes(source, used=True))
+    yield _after_others(source)
     yield _snapshots(source)
+    yield _films(source)
     for name in ("sync", "native", "envpool", "async"):
         yield _speed(source, name)
 
 
 def _rendering() -> Check:
     fix = "pip install 'gymnasium[classic-control]'; without a display set SDL_VIDEODRIVER=dummy"
+    draw_in_memory()
+    choose_opengl()  # for the environment that may be looked at next
     try:
         env = gym.make("CartPole-v1", render_mode="rgb_array")
         env.reset(seed=0)
@@ -114,6 +118,13 @@ def _one(name: str, difference: Callable[[], str]) -> Check:
     except Exception as error:
         return Check(name, False, f"{type(error).__name__}: {error}", "mend the environment")
     return Check(name, not found, found or "yes", fix if found else "")
+
+
+def _after_others(source: EnvSource) -> Check:
+    found = _one("the same after other episodes", lambda: _episodes(source, used=True))
+    if found.ok:
+        return replace(found, says="yes, made anew for each") if source.fresh else found
+    return replace(found, fix=f"{found.fix}; or set env.fresh=always")
 
 
 def _starts(source: EnvSource) -> str:
@@ -177,6 +188,15 @@ def _snapshots(source: EnvSource) -> Check:
         return Check(name, None, error.what, error.fix)
     simulator.close()
     return Check(name, True, f"{simulator.name}: {why}")
+
+
+def _films(source: EnvSource) -> Check:
+    """Draw one frame, as `grpo eval video=` does."""
+    try:
+        height, width = video.check_renders(source).shape[:2]
+    except GrpoError as error:
+        return Check("films", None, error.what, error.fix)
+    return Check("films", True, f"frames of {width} x {height}")
 
 
 def _speed(source: EnvSource, name: str) -> Check:

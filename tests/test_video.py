@@ -21,7 +21,6 @@ from grpo_cli.envs import open_env
 from grpo_cli.errors import ConfigError, EnvError, GrpoError, MissingPackage
 from grpo_cli.evaluate import Evaluator
 from grpo_cli.randomness import Use
-from grpo_cli.video import files
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -246,19 +245,6 @@ def test_a_cut_film_is_noticed(tmp_path, monkeypatch):
     with pytest.raises(GrpoError, match="wrote 3 of 4 frames"):
         video.record(tmp_path / "o.mp4", source, policy, seed=0, mode="greedy", episodes=1)
     assert os.listdir(tmp_path) == []
-
-
-def test_the_display_is_left_alone_where_there_is_one(monkeypatch, tmp_path):
-    for name in ("SDL_VIDEODRIVER", "MUJOCO_GL", "WAYLAND_DISPLAY"):
-        os.environ.pop(name, None)
-    monkeypatch.setattr(files.sys, "platform", "linux")
-    os.environ["DISPLAY"] = ":0"
-    video.plan(str(tmp_path / "out.gif"))
-    assert "SDL_VIDEODRIVER" not in os.environ
-    del os.environ["DISPLAY"]
-    os.environ["MUJOCO_GL"] = "osmesa"  # a choice that was made stays
-    video.plan(str(tmp_path / "out.gif"))
-    assert (os.environ["SDL_VIDEODRIVER"], os.environ["MUJOCO_GL"]) == ("dummy", "osmesa")
 
 
 def test_the_result_names_the_film(capsys):

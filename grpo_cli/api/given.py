@@ -11,7 +11,7 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
 from grpo_cli.config.env_ids import import_package
-from grpo_cli.envs import EnvSource, open_env
+from grpo_cli.envs import EnvSource, open_env, settled
 from grpo_cli.errors import ConfigError
 
 # Vector wrappers that change neither rewards nor what observations show: images are understood with
@@ -54,7 +54,7 @@ def opened(env: Any, bounds: str = "clip") -> Opened:
     """
     if isinstance(env, str):
         import_package(env)
-        source = open_env(env, bounds=bounds, masks=False)
+        source, _ = settled(open_env(env, bounds=bounds, masks=False))
         return Opened(source, None, source)
     envs = _each(env)
     lent = cycle(envs)

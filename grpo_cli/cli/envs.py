@@ -35,7 +35,7 @@ class Row:
         extra: of grpo-cli that it needs; empty where none.
         installed: its package is there.
         file: in conf/env, where its settings come from; None: the defaults.
-        tuned: that file is its own.
+        tuned: that file is its own, and says how long to train.
     """
 
     id: str
@@ -128,7 +128,7 @@ def rows(entries: Iterable[env_ids.Listed]) -> list[Row]:
                 extra=entry.extra,
                 installed=there.get(entry.extra, True),
                 file=None if layer is None else layer.label,
-                tuned=own is not None,
+                tuned=own is not None and "total_steps" in own.content,
             )
         )
     return found

@@ -4,7 +4,9 @@
 writes `env_ids.txt` anew. Importing Gymnasium to answer a typo would cost 0.13 s.
 """
 
+import os
 import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from functools import cache
@@ -34,8 +36,9 @@ SHIMS = ("GymV21Environment-v0", "GymV26Environment-v0")
 """Ids that import whatever their kwargs name; they are never taken for plain ids."""
 
 _NEED_JAX = ("phys2d", "tabular")
-# Made for mujoco < 3, whose API it still calls (Farama-Foundation/Gymnasium, pusher_v4.py).
-_BROKEN = ("Pusher-v4",)
+# The first was made for mujoco < 3, whose API it still calls (Farama-Foundation/Gymnasium,
+# pusher_v4.py); the others read pictures that minigrid 3.2.0 does not bring along.
+_BROKEN = re.compile(r"Pusher-v4|MiniGrid-WFC-.*")
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ def is_known(env_id: str) -> bool:
 
 def extra_of(env_id: str) -> str:
     """Return the extra that an id needs, empty where none is known."""
+    env_id = re.sub(r"^(ale_py|minigrid):", "", env_id)
     fits = (extra for extra, pattern in _PATTERNS.items() if re.fullmatch(pattern, env_id))
     entry = listed().get(env_id)
     return entry.extra if entry else next(fits, "")
@@ -121,8 +125,37 @@ def import_package(env_id: str) -> None:
     if module:
         package = import_module(module)
         import_module("gymnasium").register_envs(package)
-        if extra == "atari":  # it would greet on stderr whenever a game is made
-            package.ALEInterface.setLoggerMode(package.LoggerMode.Error)
+    _hush(extra)
+
+
+def _hush(extra: str) -> None:
+    """Keep packages from writing to stdout, stderr and the working folder as they like."""
+    if extra == "atari":  # it greets whenever a game is made
+        ale = import_module("ale_py")
+        ale.ALEInterface.setLoggerMode(ale.LoggerMode.Error)
+    elif extra == "minigrid":  # BabyAI prints every level that it drew and rejected
+        level = import_module("minigrid.envs.babyai.core.roomgrid_level")
+        level.print = lambda *_: None  # type: ignore[attr-defined]
+    elif extra == "mujoco":  # it keeps MUJOCO_LOG.TXT, and tells of its own models' old attributes
+        _mujoco().set_mju_user_warning(_warn)
+
+
+def _mujoco() -> Any:
+    try:
+        return import_module("mujoco")
+    except Exception as error:  # PyOpenGL raises what it likes where its library is missing
+        gl = os.environ.get("MUJOCO_GL")
+        if gl is None:
+            raise
+        raise MissingPackage(
+            f"MuJoCo cannot draw with MUJOCO_GL={gl}: {type(error).__name__}: {error}",
+            import_module("grpo_cli.envs.display").OPENGL_FIX,
+        ) from error
+
+
+def _warn(text: str) -> None:
+    if "is deprecated" not in text:
+        warnings.warn(f"MuJoCo: {text}", stacklevel=2)
 
 
 def generated() -> Iterable[Listed]:
@@ -132,7 +165,7 @@ def generated() -> Iterable[Listed]:
         import_package(env_id)
     for env_id, spec in sorted(gym.registry.items()):
         removed = callable(spec.entry_point)  # such entries only raise: old MuJoCo, Gym shims
-        if not removed and spec.namespace not in _NEED_JAX and env_id not in _BROKEN:
+        if not removed and spec.namespace not in _NEED_JAX and not _BROKEN.fullmatch(env_id):
             env = gym.make(env_id, disable_env_checker=True)
             yield Listed(
                 env_id,

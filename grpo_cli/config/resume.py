@@ -19,7 +19,15 @@ from grpo_cli.config import files
 from grpo_cli.config.build import absolute
 from grpo_cli.config.combinations import check_combinations
 from grpo_cli.config.saved import open_config, parsed
-from grpo_cli.config.schema import COMPONENT_RULES, GROUPS, NAMED, Rule, everyday, is_own
+from grpo_cli.config.schema import (
+    COMPONENT_RULES,
+    GROUPS,
+    NAMED,
+    EnvConf,
+    Rule,
+    everyday,
+    is_own,
+)
 from grpo_cli.config.suggest import did_you_mean, listed, unknown_key
 from grpo_cli.config.values import Expected
 from grpo_cli.config.words import choices_in, rewrite
@@ -167,6 +175,7 @@ def _changed(before: Tree, after: Tree) -> tuple[str, ...]:
     """Return the dotted keys that differ; one that an older version did not know does not."""
     old, new = dict(files.leaves(before)), dict(files.leaves(after))
     default = {name: entry.default for name, entry in everyday().items()}
+    default |= {f"env.{name}": value for name, value in vars(EnvConf()).items()}
     both = dict.fromkeys([*old, *new])
     missing = object()
     return tuple(

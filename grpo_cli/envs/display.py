@@ -7,23 +7,34 @@ from ctypes import CDLL
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 # What MuJoCo may draw with, and the library each of them loads.
 OPENGL = {"egl": "libEGL.so.1", "osmesa": "libOSMesa.so.8"}
+OPENGL_FIX = "apt install libegl1 libgl1-mesa-dri, or libosmesa6 and set MUJOCO_GL=osmesa"
 
 
 def draw_in_memory() -> None:
-    """Let pygame and MuJoCo draw where there is no display; choices that were made stay.
+    """Let pygame draw where there is no display; a choice that was made stays.
 
-    Both read this when they are first imported, so it is said before an environment is made.
+    It reads this when it is first imported, so it is said before an environment is made.
     """
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # it would greet on stdout
-    if not sys.platform.startswith("linux") or any(os.environ.get(name) for name in DISPLAYS):
-        return
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-    if "MUJOCO_GL" not in os.environ:
-        os.environ["MUJOCO_GL"] = next(filter(has_opengl, OPENGL), "egl")
+    if _is_headless():
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 
-def has_opengl(name: str) -> bool:
-    """Say whether the library is there that MuJoCo draws with as `egl` or `osmesa`."""
+def choose_opengl() -> None:
+    """Let MuJoCo draw where there is no display; a choice that was made stays.
+
+    It looks for what it is told here when it is imported, and fails where that is not there; so
+    only who wants to see something says it.
+    """
+    if _is_headless() and "MUJOCO_GL" not in os.environ:
+        os.environ["MUJOCO_GL"] = next(filter(_has, OPENGL), "egl")
+
+
+def _is_headless() -> bool:
+    return sys.platform.startswith("linux") and not any(map(os.environ.get, DISPLAYS))
+
+
+def _has(name: str) -> bool:
     try:
         CDLL(OPENGL[name])
     except OSError:

@@ -1,7 +1,6 @@
 """Film files: which can be written, where, and with what; an MP4 or a GIF, frame by frame."""
 
 import os
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from grpo_cli.envs.display import choose_opengl
 from grpo_cli.errors import ConfigError, MissingPackage
 
 SHORTEST_MS = 20  # browsers show GIF frames below this for a tenth of a second
@@ -146,7 +146,7 @@ def plan(video: str) -> Path:
     elif suffix == ".gif":
         _need_pillow(path)
     _check_place(path)
-    _draw_without_display()
+    choose_opengl()
     return path
 
 
@@ -178,12 +178,3 @@ def _check_place(path: Path) -> None:
             f"{path} cannot be written: {folder} is not yours to write to",
             "give the video another folder",
         )
-
-
-def _draw_without_display() -> None:
-    """Let pygame and MuJoCo draw into memory; both read this when they are first imported."""
-    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # it would greet on stdout
-    display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    if sys.platform.startswith("linux") and not display:
-        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-        os.environ.setdefault("MUJOCO_GL", "egl")

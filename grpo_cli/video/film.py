@@ -96,8 +96,11 @@ class Filmed(Sync):
             ) from error
 
 
-def check_renders(source: EnvSource) -> None:
+def check_renders(source: EnvSource) -> Frame:
     """Draw one frame.
+
+    Returns:
+        It, [H, W, 3].
 
     Raises:
         ConfigError: the environment cannot render rgb_array, or what it renders is no picture.
@@ -113,7 +116,10 @@ def check_renders(source: EnvSource) -> None:
             "leave out video=, or film an environment that does",
         )
     with closing(Filmed(source)) as filmed:
+        shown: list[Frame] = []
+        filmed.take = shown.append
         filmed.reset(np.zeros(1, dtype=np.int64))
+        return shown[0]
 
 
 def record(

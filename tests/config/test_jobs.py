@@ -8,6 +8,7 @@ import pytest
 import yaml
 from small_runs import own_place, train
 
+from grpo_cli.config import env_ids
 from grpo_cli.errors import ConfigError, EnvError, MissingPackage, NonFinite
 
 
@@ -89,15 +90,12 @@ def test_what_cannot_run_leaves_nothing_behind(words, error, says):
     assert not Path("runs").exists()
 
 
-def test_a_known_package_that_is_not_installed_is_named():
-    pytest.importorskip("gymnasium")
-    try:
-        import ale_py  # noqa: F401
-    except ImportError:
-        with pytest.raises(MissingPackage, match="ale_py"):
-            train("env=ale_py:ALE/Pong-v5")
-    else:
-        pytest.skip("ale_py is installed")
+@pytest.mark.parametrize("env_id", ["ALE/Pong-v5", "ale_py:ALE/Pong-v5"])
+def test_a_known_package_that_is_not_installed_is_named(monkeypatch, env_id):
+    monkeypatch.setattr(env_ids, "find_spec", lambda _: None)
+    with pytest.raises(MissingPackage, match="ale_py") as caught:
+        train(f"env={env_id}")
+    assert (caught.value.exit_code, caught.value.fix) == (3, "pip install 'grpo-cli[atari]'")
 
 
 def test_what_cannot_run_leaves_other_runs_alone():
