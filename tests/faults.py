@@ -64,3 +64,11 @@ class Faulty(gym.Env):
 
 class FaultyBox(Faulty):
     action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+
+
+class Leaky(Faulty):
+    """Pays nan in some states, whoever comes there and whenever."""
+
+    def step(self, action):
+        obs, reward, *rest = super().step(action)
+        return obs, float("nan") if abs(obs[0] - 0.5) < 0.01 else reward, *rest

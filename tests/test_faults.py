@@ -101,9 +101,6 @@ def _runs(pid):
     ("how", "error", "says"),
     [
         ("raise", EnvError, "raised in step.*a fuse has blown"),
-        ("nan", NonFinite, "non-finite reward"),
-        ("none", NonFinite, "non-finite reward"),
-        ("nan_obs", NonFinite, "non-finite observation"),
         ("text", EnvError, "a reward that is no number"),
         ("shape", EnvError, r"an observation (of shape|that is no)"),
     ],
@@ -113,6 +110,17 @@ def test_what_an_environment_must_not_do_is_one_line(monkeypatch, how, error, sa
     with pytest.raises(error, match=says):
         train(f"backend={backend}")
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("backend", ["sync", "async"])
+@pytest.mark.parametrize("how", ["nan", "none", "nan_obs"])
+def test_numbers_that_are_none_are_found_and_written_down(monkeypatch, how, backend):
+    monkeypatch.setenv("FAULT", f"{how}:7")
+    name = "observation" if how == "nan_obs" else "reward"
+    with pytest.raises(NonFinite, match=f"non-finite {name} at step .* with seed") as found:
+        train(f"backend={backend}")
+    [bundle] = Path("runs").glob("*/*/crash-000000")
+    assert f"replay={bundle}" in found.value.fix
 
 
 def test_the_traceback_of_a_worker_reaches_debug(monkeypatch):

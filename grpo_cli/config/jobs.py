@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from grpo_cli import checkpoint, rundir, video
+from grpo_cli import checkpoint, manifest, rundir, video
 from grpo_cli.config import build
 from grpo_cli.config.built import Built, build_all, require_env, take
 from grpo_cli.config.learner import absolute_reference
@@ -18,6 +18,7 @@ from grpo_cli.config.resume import Resumed, same_run
 from grpo_cli.config.saved import mark, open_config
 from grpo_cli.config.schema import EvalConf, is_own
 from grpo_cli.config.values import seconds
+from grpo_cli.envs import EnvSource
 from grpo_cli.errors import CheckpointError, ConfigError, Stopped
 from grpo_cli.evaluate import MODES, Evaluator, Mode
 from grpo_cli.evaluate_run import final_scores
@@ -80,7 +81,7 @@ def train_job(
         sinks = make_sinks(cfg, words, run, built, view, at)
         for sink in sinks:
             stack.callback(sink.close)
-        judge = Evaluator(built.source, words["seed"], Use.CHECK)
+        judge = _evaluator(words, built.source, words["seed"], Use.CHECK)
         stack.callback(judge.close)
         parts = _parts(built, run, judge, sinks, view, stop)
         with stop.listen(seconds(words["max_time"])):
@@ -111,7 +112,9 @@ def _parts(
     def save(at: Progress, best: bool) -> Path:
         content = built.checkpoint(at, run.synced_size("metrics.jsonl"))
         keep = words["checkpoint"]["keep"]
-        return checkpoint.save(run.checkpoints, at.steps, content, keep=keep, best=best)
+        return checkpoint.save(
+            run.checkpoints, at.steps, content, keep=keep, best=best, anchor=at.anchor
+        )
 
     return Parts(
         policy=built.policy,
@@ -200,7 +203,7 @@ def eval_job(conf: EvalConf, *, view: View, trusted: bool) -> dict[str, Any]:
     policy = build.build_policy(words, source, build.build_device(conf.device))
     take(policy, saved, path, source)
     seed = words["seed"] if conf.seed is None else conf.seed
-    evaluator = Evaluator(source, seed, Use.FINAL)
+    evaluator = _evaluator(words, source, seed, Use.FINAL)
     modes = MODES if conf.mode == "both" else (conf.mode,)
     if film is not None:
         video.check_renders(source)
@@ -221,6 +224,11 @@ def eval_job(conf: EvalConf, *, view: View, trusted: bool) -> dict[str, Any]:
         "eval": scores,
         "video": None if film is None else str(film),
     }
+
+
+def _evaluator(words: dict[str, Any], source: EnvSource, seed: int, use: Use) -> Evaluator:
+    """Play where the training does: in worker processes if they were asked for."""
+    return Evaluator(source, seed, use, words["backend"].get("timeout_s"))
 
 
 def _name_absolutely(cfg: DictConfig) -> None:
@@ -259,9 +267,11 @@ def _make_run(
 def _summary(
     words: dict[str, Any], built: Built, run: RunFolder, at: Progress, trained_s: float
 ) -> dict[str, Any]:
-    evaluator = Evaluator(built.source, words["seed"], Use.FINAL)
-    scores = final_scores(evaluator, built.policy, words["eval"]["final_episodes"], MODES)
-    evaluator.close()
+    evaluator = _evaluator(words, built.source, words["seed"], Use.FINAL)
+    try:
+        scores = final_scores(evaluator, built.policy, words["eval"]["final_episodes"], MODES)
+    finally:
+        evaluator.close()
     worst = min(score["mean"] for score in scores.values())
     return {
         "run": str(run.path),
@@ -273,6 +283,6 @@ def _summary(
         "train_s": trained_s,
         "fps": (at.steps - at.since) / trained_s,
         "seed": words["seed"],
-        "checkpoint": str(run.checkpoints / f"step-{at.steps:09d}"),
+        "checkpoint": str(run.checkpoints / manifest.name(at.steps)),
         "eval": scores,
     }

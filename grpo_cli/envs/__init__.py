@@ -6,6 +6,7 @@ from grpo_cli.envs.simulators import Simulator, make_simulator
 from grpo_cli.envs.source import EnvSource, open_env
 from grpo_cli.envs.spaces import Codec
 from grpo_cli.envs.sync import Sync
+from grpo_cli.envs.workers import Workers, persist
 
 __all__ = [
     "Backend",
@@ -15,7 +16,9 @@ __all__ = [
     "Restarts",
     "Simulator",
     "Sync",
+    "Workers",
     "make_backend",
     "make_simulator",
     "open_env",
+    "persist",
 ]

@@ -6,7 +6,7 @@ from builders import cartpole, make_cartpole_policy, make_sampler
 from grpo_cli.envs.pool import EnvPool
 from grpo_cli.errors import ConfigError, NonFinite
 from grpo_cli.groups import check_memory
-from grpo_cli.groups.packing import check_finite
+from grpo_cli.groups.packing import finite
 
 needs_envpool = pytest.mark.skipif(not EnvPool.installed(), reason="extra `fast`")
 BACKENDS = ["sync", "native", "async", pytest.param("envpool", marks=needs_envpool)]
@@ -112,10 +112,10 @@ def test_shared_noise_with_different_starts_gives_the_same_first_action():
 def test_numbers_that_are_not_finite_are_refused():
     good = np.ones(3)
     with pytest.raises(NonFinite, match="observation"):
-        check_finite(np.array([1.0, np.inf]), good)
+        finite(np.array([1.0, np.inf]), good)
     with pytest.raises(NonFinite, match="reward"):
-        check_finite(good, np.array([np.nan]))
-    check_finite(np.ones(3, dtype=np.uint8), good)
+        finite(good, np.array([np.nan]))
+    finite(np.ones(3, dtype=np.uint8), good)
 
 
 def test_a_rollout_larger_than_half_the_free_memory_is_refused():
