@@ -66,8 +66,7 @@ class Evaluator:
         return persist(lambda: self._scores(policy, episodes, mode), "evaluating", log.warning)
 
     def _scores(self, policy: Policy, episodes: int, mode: Mode) -> Scores:
-        address = (self.seed, Purpose.EVAL, int(self.use))
-        seeds = reset_seeds(rng(*address), episodes, self.use)
+        seeds = self.starts(episodes)
         width = min(episodes, SIDE_BY_SIDE)
         if self._backend is None or self._width < width:
             self.close()
@@ -78,10 +77,18 @@ class Evaluator:
             noise = None
             if mode == "sampled":
                 numbers = range(first + 1, first + 1 + len(chunk))
-                generators = [rng(*address, number) for number in numbers]
+                generators = [rng(*self._address, number) for number in numbers]
                 noise = ActionNoise(generators, 1, policy.family.noise_width)
             parts.append(walk(self._backend, self.source.codec, policy, chunk, noise))
         return _joined(parts)
+
+    @property
+    def _address(self) -> tuple[int, Purpose, int]:
+        return self.seed, Purpose.EVAL, int(self.use)
+
+    def starts(self, episodes: int) -> Ints:
+        """Return the reset seeds of the first `episodes` episodes."""
+        return reset_seeds(rng(*self._address), episodes, self.use)
 
     def _environments(self, width: int) -> Sync | Workers:
         if self.timeout_s is None:

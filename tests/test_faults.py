@@ -123,6 +123,28 @@ def test_numbers_that_are_none_are_found_and_written_down(monkeypatch, how, back
     assert f"replay={bundle}" in found.value.fix
 
 
+def test_an_evaluation_that_pays_nan_leaves_the_policy_saved(monkeypatch):
+    monkeypatch.setenv("FAULT", "nan:230")  # 204 steps of training, then episodes of 5 or more
+    with pytest.raises(NonFinite, match=r"greedy episode with seed \d+ paid nan"):
+        train("eval.final_episodes=9")
+    [run] = Path("runs").glob("*/*")
+    assert (run / "checkpoints/last/manifest.json").exists()
+    assert not (run / "summary.json").exists()
+
+
+@pytest.mark.parametrize("how", ["exit", "hang"])
+def test_a_lost_worker_of_an_evaluation_costs_nothing(monkeypatch, tmp_path, how):
+    words = ["backend=async", "backend.timeout_s=1.5", "eval.final_episodes=9", "total_steps=20"]
+    straight, _ = train("name=straight", *words)
+    monkeypatch.setenv("FAULT", f"{how}:25")  # more steps than a worker makes in training
+    monkeypatch.setenv("FAULT_ONCE", str(tmp_path / "once"))
+    run, lines = train(*words)
+    [line] = lines
+    assert "evaluating again (1 of 3)" in line
+    scores = [json.loads((r / "summary.json").read_text())["eval"] for r in (run, straight)]
+    assert scores[0] == scores[1]
+
+
 def test_the_traceback_of_a_worker_reaches_debug(monkeypatch):
     from grpo_cli.cli.door import describe
 

@@ -1,5 +1,7 @@
 """The command line. Importing it must stay fast: no torch, Gymnasium, Hydra or TensorBoard."""
 
+import faulthandler
+
 import typer
 
 from grpo_cli.cli import (
@@ -40,4 +42,5 @@ for verb in (train, evaluate, config, presets, inspect, doctor, repro, tensorboa
 
 def main() -> None:
     """Run the command line; the entry point of the `grpo` script."""
+    faulthandler.enable(all_threads=False)  # an environment that crashes shows where
     app(prog_name="grpo")

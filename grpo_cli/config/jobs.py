@@ -1,12 +1,13 @@
 """The two jobs of the main verbs, from a checked config to a summary."""
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from grpo_cli import checkpoint, manifest, rundir, video
 from grpo_cli.config import build
@@ -66,7 +67,7 @@ def train_job(
         resumed = same_run(cfg, view.warn)
     cfg.resume, cfg.resume_changes = None, "ask"  # words of this command, not of the run
     words = build.plain(cfg)
-    stop = Stop()
+    stop = Stop(view.notice)
     with ExitStack() as stack:
         built = build_all(words, view)
         stack.callback(built.backend.close)
@@ -232,14 +233,23 @@ def _evaluator(words: dict[str, Any], source: EnvSource, seed: int, use: Use) ->
 
 
 def _name_absolutely(cfg: DictConfig) -> None:
-    """Let every file named in the config be found from any folder later on."""
-    cfg.env.id = build.absolute(cfg.env.id)
-    for part in PARTS_WITH_CODE:
-        cfg[part].name = build.absolute(cfg[part].name)
+    """Let every file named in the config be found from any folder later on.
+
+    What is interpolated stays as it is written: it may come from an environment variable.
+    """
+    named = [(cfg.env, "id"), *((cfg[part], "name") for part in PARTS_WITH_CODE)]
+    for node, key in named:
+        _replace(node, key, build.absolute)
     if "functions" in cfg.reward and not is_own(cfg.reward.name):
-        cfg.reward.functions = [build.absolute(name) for name in cfg.reward.functions]
+        for place in range(len(cfg.reward.functions)):
+            _replace(cfg.reward.functions, place, build.absolute)
     if "reference" in cfg.kl:
-        cfg.kl.reference = absolute_reference(cfg.kl.reference)
+        _replace(cfg.kl, "reference", absolute_reference)
+
+
+def _replace(node: DictConfig | ListConfig, key: Any, change: Callable[[str], str]) -> None:
+    if not OmegaConf.is_interpolation(node, key):
+        node[key] = change(node[key])
 
 
 def _make_run(

@@ -72,9 +72,8 @@ def replay(bundle: str, *, view: View, trusted: bool) -> dict[str, Any]:
 
 def _learn(built: Built, sampled: Rollout | Scored, at: Progress, total_steps: int) -> None:
     """Do with a rollout what training does, from where it stopped."""
-    if isinstance(sampled, Rollout):
-        sampled = built.score(finite(sampled))
-    built.learner(sampled, at.update, at.steps / total_steps)
+    scored = built.score(finite(sampled)) if isinstance(sampled, Rollout) else sampled
+    built.learner(scored, at.update, at.steps / total_steps)
 
 
 def _raised(work: Callable[[], object]) -> str | None:

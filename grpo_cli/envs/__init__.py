@@ -6,6 +6,7 @@ from grpo_cli.envs.simulators import Simulator, make_simulator
 from grpo_cli.envs.source import EnvSource, open_env
 from grpo_cli.envs.spaces import Codec
 from grpo_cli.envs.sync import Sync
+from grpo_cli.envs.watch import watched
 from grpo_cli.envs.workers import Workers, persist
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "make_simulator",
     "open_env",
     "persist",
+    "watched",
 ]
