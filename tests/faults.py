@@ -25,7 +25,9 @@ def faulty(how, obs, reward):
     if how.startswith("SIG"):
         os.kill(os.getpid(), getattr(signal, how))
     reward = {"nan": float("nan"), "none": None, "text": "much"}.get(how, reward)
-    return {"nan_obs": obs * np.float32("nan"), "shape": obs[:1]}.get(how, obs), reward
+    return {"nan_obs": obs * np.float32("nan"), "shape": obs[:1], "far": obs + 1000}.get(
+        how, obs
+    ), reward
 
 
 def is_due():

@@ -123,6 +123,14 @@ def test_numbers_that_are_none_are_found_and_written_down(monkeypatch, how, back
     assert f"replay={bundle}" in found.value.fix
 
 
+def test_observations_outside_their_bounds_are_worth_a_word(monkeypatch):
+    monkeypatch.setenv("FAULT", "far:7")
+    _, lines = train()
+    [line] = lines
+    assert "declares observations from -100 to 100 at [0]" in line
+    assert "policy.normalise=true" in line
+
+
 def test_an_evaluation_that_pays_nan_leaves_the_policy_saved(monkeypatch):
     monkeypatch.setenv("FAULT", "nan:230")  # 204 steps of training, then episodes of 5 or more
     with pytest.raises(NonFinite, match=r"greedy episode with seed \d+ paid nan"):

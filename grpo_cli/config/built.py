@@ -13,7 +13,7 @@ from grpo_cli.config.build_lookahead import MODES as LOOK_AHEAD
 from grpo_cli.config.build_lookahead import build_lookahead
 from grpo_cli.config.build_reward import build_reward
 from grpo_cli.config.learner import build_learner
-from grpo_cli.envs import Backend, EnvSource, Simulator
+from grpo_cli.envs import Backend, Bounds, EnvSource, Simulator
 from grpo_cli.errors import CheckpointError
 from grpo_cli.learner import Learner
 from grpo_cli.policies import Policy
@@ -141,8 +141,10 @@ def build_all(words: dict[str, Any], view: View) -> Built:
         sampler, backend = build.build_sampler(words, source, view, reward)
     learner = build_learner(words, policy, source, view.warn)
     score, scaling = build.build_score(words, reward, learner.survey)
+    bounds = Bounds(source.observation_space, view.warn)
     return Built(
-        words, source, policy, sampler, backend, learner, score, scaling,
+        words, source, policy, sampler, backend, learner,
+        lambda rollout: score(bounds(rollout)), scaling,
         stop_at=build.stopping_return(words, source),
     )  # fmt: skip
 

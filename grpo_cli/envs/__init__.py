@@ -2,6 +2,7 @@
 
 from grpo_cli.envs.backends import Backend, Restarts, make_backend
 from grpo_cli.envs.bandit import DynamicBandit
+from grpo_cli.envs.bounds import Bounds
 from grpo_cli.envs.simulators import Simulator, make_simulator
 from grpo_cli.envs.source import EnvSource, open_env
 from grpo_cli.envs.spaces import Codec
@@ -11,6 +12,7 @@ from grpo_cli.envs.workers import Workers, persist
 
 __all__ = [
     "Backend",
+    "Bounds",
     "Codec",
     "DynamicBandit",
     "EnvSource",
