@@ -73,6 +73,7 @@ class Progress:
     sampler: Any = None  # state of a group mode that has one, before the next rollout
     since: int = 0  # env steps when this process began
     saved: int = -1  # env steps of the newest checkpoint
+    failing: bool = False  # the last one that was due could not be written
     started: float = field(default_factory=time.perf_counter)
 
 
@@ -187,10 +188,12 @@ def _save(parts: Parts, at: Progress, better: float | None) -> None:
         at.best, at.best_step = better, at.steps
     try:
         parts.save(at, better is not None)
-        at.saved = at.steps
+        at.saved, at.failing = at.steps, False
     except CheckpointError as error:
         at.best, at.best_step, at.anchor = before
-        parts.warn(f"{error.what}; training goes on")
+        if not at.failing:  # a full disk stays full for a while: said once
+            parts.warn(f"{error.what}; training goes on, and tries again when the next is due")
+        at.failing = True
 
 
 def _due(before: int, after: int, every: int) -> bool:

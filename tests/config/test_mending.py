@@ -104,7 +104,7 @@ def test_what_breaks_again_and_again_ends_the_run():
 
 
 LEAKY = f"env={faults.__file__}:Leaky"
-LONG = ["total_steps=1500", "save_every=400", "eval_every=10_000"]
+LONG = ["total_steps=1500", "save_every=400", "eval_every=10_000", "eval.final_episodes=1"]
 MODES = (
     [],
     ["group=windows"],
