@@ -55,8 +55,8 @@ def door(debug: bool = False) -> Iterator[None]:
     with _terminated():
         try:
             yield
-        except (typer.Exit, typer.Abort):
-            raise
+        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise  # whoever read our output, such as `head`, has read enough: Typer ends quietly
         except KeyboardInterrupt:
             sys.stderr.write("interrupted\n")
             raise typer.Exit(INTERRUPTED) from None
