@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -183,6 +184,17 @@ def test_a_checkpoint_that_cannot_be_written_costs_no_run():
     assert not list((run / "checkpoints").iterdir())
     lines = (run / "metrics.jsonl").read_text().splitlines()
     assert len([json.loads(line) for line in lines]) >= 1  # the one that was cut short is gone
+
+
+def test_an_environment_that_crashes_this_process_shows_where():
+    path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "FAULT": "SIGSEGV:60"}
+    command = [sys.executable, "-m", "grpo_cli", "train", "--quiet", *QUICK, "save_every=1"]
+    done = subprocess.run(command, capture_output=True, text=True, env=path)
+    assert done.returncode == -signal.SIGSEGV
+    assert "Segmentation fault" in done.stderr
+    assert "in faulty" in done.stderr
+    run, _ = train("resume=auto")
+    assert weights(run) == weights(train("name=straight", "save_every=1")[0])
 
 
 def test_workers_start_again_after_a_loss():
