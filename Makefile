@@ -41,7 +41,7 @@ fmt: $(STAMP)  ## format, and mend what lint can mend by itself
 	@$(BIN)/ruff check --fix
 
 clean:  ## remove .venv, caches and builds (never runs/)
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .pytest_cache .hypothesis .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is written last, so an interrupted installation is taken up again.

@@ -19,9 +19,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from grpo_cli import checkpoint, manifest, rundir
-from grpo_cli.errors import CheckpointError, GrpoError
+from grpo_cli.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from hypothesis import strategies as st
 
 PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
 MARKS = "<!-- measured by make torture -->", "<!-- end -->"
@@ -200,36 +204,74 @@ def full_disk(home: Path) -> str:
     return "\n".join(lines)
 
 
-def words_at_random(count: int) -> str:
-    """Throw random words at `grpo config`; it has to answer with a config or one clean error."""
-    from grpo_cli.config.compose import compose
+def random_words() -> "st.SearchStrategy[list[str]]":
+    """What might stand behind `grpo config`: real keys with odd values, and anything at all."""
+    from hypothesis import strategies as st
 
-    chance = random.Random(1)
-    keys = (
-        "env loss lr gamma group_size env.kwargs.x loss.eps_low advantage.plus resume nan max_time"
-        " seed name sinks reward.functions preset +x ~kl hydra.run.dir stop_at".split()
-    )
-    values = (
-        "CartPole-v1 0 -1 1e9999 nan null [] {} [1,2] {a:1} ${lr} ${oc.env:HOME} 'x y' \"q\" a,b "
-        "choice(1,2) ../.. /etc/passwd os.system subprocess:run _target_ é \x00 ] [ \\ = == :"
+    from grpo_cli.config.files import component_keys
+    from grpo_cli.config.schema import COMPONENTS, GROUPS, everyday
+
+    inner = [key for part in COMPONENTS for key in component_keys(part)]
+    odd_keys = ["hydra.run.dir", "hydra/launcher", "env.kwargs.x", "env@x", "a.b.c", "_target_", ""]
+    # No surrogates and no NUL: neither can be typed.
+    text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+    key = st.sampled_from([*everyday(), *inner, *GROUPS, *odd_keys]) | text
+    odd_values = (
+        "CartPole-v1 auto none null true [] {} [1,2] {a:1} {a:{b:[]}} [{}] ${lr} ${oc.env:HOME} "
+        "${x} ${a:b,c} ${lr ../.. /etc/passwd ./x.py:f os.system subprocess:run a,b choice(1,2) "
+        "range(0,3) glob(*) sort(2,1) 1e9999 -1e-9999 nan 0x10 1_000 'x "
     ).split()
-    composed = clean = other = 0
-    for _ in range(count):
-        words = [
-            chance.choice(keys) + chance.choice(["=", "=", "=", "+=", ""]) + chance.choice(values)
-            for _ in range(chance.randint(1, 2))
-        ]
-        try:
-            compose(["env=CartPole-v1", *words])
-            composed += 1
-        except GrpoError:
-            clean += 1
-        except Exception as error:
-            other += 1
-            print("not clean:", words, type(error).__name__, error, file=sys.stderr)
-    return _row(
-        "random words to compose", f"{count:,}", f"{composed} configs, {clean} errors, {other} else"
+    number = st.integers().map(str) | st.floats().map(str)
+    plain = st.sampled_from(odd_values) | number | text
+    nested = st.recursive(
+        plain,
+        lambda inside: (
+            st.lists(inside, max_size=3).map(lambda some: f"[{','.join(some)}]")
+            | st.dictionaries(text, inside, max_size=2).map(
+                lambda some: f"{{{','.join(f'{name}:{value}' for name, value in some.items())}}}"
+            )
+        ),
+        max_leaves=4,
     )
+    quoted = st.tuples(st.sampled_from("\"'"), nested).map(lambda two: two[0] + two[1] + two[0])
+    sign = st.sampled_from(["=", "=", "=", "", "==", "+=", ".="])
+    before = st.sampled_from(["", "", "", "+", "++", "~", "-", "--"])
+    odd = st.tuples(before, key, sign, nested | quoted).map("".join) | text
+    # Most odd words are refused by the first look at them: these get further.
+    real = st.tuples(st.sampled_from([*everyday(), *inner, *GROUPS]), nested).map("=".join)
+    small = st.sampled_from("0 1 2 5 0.1 0.5 1e-3 true false null".split())
+    likely = st.tuples(st.sampled_from([*everyday(), *inner]), small).map("=".join)
+    return st.tuples(
+        st.sampled_from([["env=CartPole-v1"], []]), st.lists(likely | real | odd, max_size=3)
+    ).map(lambda two: two[0] + two[1])
+
+
+def words_at_random(count: int) -> str:
+    """Throw random words at `grpo config`; it has to show a config, or say one clean error."""
+    from hypothesis import HealthCheck, given, settings
+    from typer.testing import CliRunner
+
+    from grpo_cli.cli import app
+
+    codes: dict[int, int] = {0: 0, 2: 0}
+
+    @settings(
+        max_examples=count, derandomize=True, database=None, deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    )  # fmt: skip
+    @given(random_words())
+    def throw(words: list[str]) -> None:
+        done = CliRunner().invoke(app, ["config", *words])
+        clean = done.stderr.startswith("error: ") and "internal" not in done.stderr
+        assert done.exit_code == 0 or (done.exit_code == 2 and clean), (words, done.stderr)
+        codes[done.exit_code] += 1
+
+    throw()
+    total = sum(codes.values())
+    return _row(
+        "random words behind `grpo config`", f"{total:,}",
+        f"{codes[0]:,} configs, {codes[2]:,} clean errors, 0 tracebacks",
+    )  # fmt: skip
 
 
 def _row(*cells: str) -> str:
@@ -251,7 +293,7 @@ def main() -> None:
             flips(home, 20 if short else 1000),
             cuts(home, 20 if short else 1000),
             full_disk(home),
-            words_at_random(50 if short else 500),
+            words_at_random(50 if short else 1000),
             kills(home, signal.SIGKILL, 3 if short else 100, steps, []),
         ]
         if not short:

@@ -67,7 +67,15 @@ def load_optimizer(optimizer: Adam, tensors: dict[str, Tensor]) -> None:
     optimizer.load_state_dict({"state": state})
 
 
-def save(folder: Path, step: int, checkpoint: Checkpoint, *, keep: int, best: bool) -> Path:
+def save(
+    folder: Path,
+    step: int,
+    checkpoint: Checkpoint,
+    *,
+    keep: int,
+    best: bool,
+    anchor: int = 0,
+) -> Path:
     """Write a checkpoint and point `last` (and `best`) at it.
 
     Args:
@@ -76,6 +84,7 @@ def save(folder: Path, step: int, checkpoint: Checkpoint, *, keep: int, best: bo
         checkpoint: what to write.
         keep: how many of the newest stay; the best stays as well.
         best: this one is the best so far.
+        anchor: env steps of a further one that stays; 0: none.
 
     Returns:
         The checkpoint's folder.
@@ -83,14 +92,14 @@ def save(folder: Path, step: int, checkpoint: Checkpoint, *, keep: int, best: bo
     Raises:
         CheckpointError: it could not be written; older checkpoints are untouched.
     """
-    final = folder / f"step-{step:09d}"
+    final = folder / manifest.name(step)
     try:
         if not final.exists():
             write(final, step, checkpoint)
         _link(folder / "last", final.name)
         if best:
             _link(folder / "best", final.name)
-        _prune(folder, keep)
+        _prune(folder, keep, anchor)
     except OSError as error:
         raise CheckpointError(
             f"checkpoint {final} could not be written: {error.strerror or error}",
@@ -171,8 +180,8 @@ def take_up(folder: Path, chosen: Path, best: int | None) -> list[str]:
         newer.rename(to)
         aside.append(to.name)
     _link(folder / "last", chosen.name)
-    if best is not None and (folder / f"step-{best:09d}").exists():
-        _link(folder / "best", f"step-{best:09d}")
+    if best is not None and (folder / manifest.name(best)).exists():
+        _link(folder / "best", manifest.name(best))
     else:
         (folder / "best").unlink(missing_ok=True)
     return aside
@@ -190,11 +199,11 @@ def _link(link: Path, target: str) -> None:
     fresh.replace(link)
 
 
-def _prune(folder: Path, keep: int) -> None:
-    """Delete all but the newest and the best; a deletion that is cut short leaves no damage."""
-    best = (folder / "best").resolve().name
+def _prune(folder: Path, keep: int, anchor: int) -> None:
+    """Delete all but the newest, the best and one; a deletion cut short leaves no damage."""
+    stay = {(folder / "best").resolve().name, manifest.name(anchor)}
     for old in manifest.saved(folder)[:-keep]:
-        if old.name != best:
+        if old.name not in stay:
             doomed = old.with_name(f".pruned-{old.name}")
             old.rename(doomed)
             shutil.rmtree(doomed, ignore_errors=True)

@@ -3,6 +3,8 @@
 Each class carries the exit code of the process; only the doors (`cli`) print them.
 """
 
+from typing import Any
+
 
 class GrpoError(Exception):
     """Something went wrong that the user can understand.
@@ -43,9 +45,19 @@ class MissingPackage(GrpoError):
 
 
 class NonFinite(GrpoError):
-    """A loss, gradient, reward or observation is not a finite number."""
+    """A loss, gradient, reward or observation is not a finite number.
+
+    Args:
+        what: one line.
+        fix: one line.
+        rollout: what was sampled, where it is that which is not finite.
+    """
 
     exit_code = 4
+
+    def __init__(self, what: str, fix: str = "", rollout: Any = None) -> None:  # noqa: ANN401
+        super().__init__(what, fix)
+        self.rollout = rollout
 
 
 class BelowMinReward(GrpoError):

@@ -1,16 +1,19 @@
 """Scoring a policy: exactly N episodes on the plain Gymnasium environment, greedy or sampled."""
 
+import logging
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grpo_cli.envs import EnvSource, Sync
+from grpo_cli.envs import EnvSource, Sync, Workers, persist
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
 from grpo_cli.rollout import Floats, Ints
 from grpo_cli.walk import Outcome, walk
+
+log = logging.getLogger(__name__)
 
 Mode = Literal["greedy", "sampled"]
 MODES: tuple[Mode, Mode] = ("greedy", "sampled")
@@ -33,13 +36,19 @@ class Evaluator:
         source: the environment.
         seed: part of the address of starts and action noise.
         use: `Use.CHECK` while training, `Use.FINAL` for final scores: they share no start.
+        timeout_s: the environments live in worker processes that have so long to answer; None: in
+            this process. The scores are the same.
     """
 
-    def __init__(self, source: EnvSource, seed: int, use: Use) -> None:
+    def __init__(
+        self, source: EnvSource, seed: int, use: Use, timeout_s: float | None = None
+    ) -> None:
         self.source = source
         self.seed = seed
         self.use = use
-        self._backend: Sync | None = None
+        self.timeout_s = timeout_s
+        self._backend: Sync | Workers | None = None
+        self._width = 0
 
     def scores(self, policy: Policy, episodes: int, mode: Mode) -> Scores:
         """Play exactly `episodes` episodes, the same starts every time.
@@ -52,24 +61,39 @@ class Evaluator:
             mode: greedy takes the most probable action, sampled draws it.
 
         Raises:
-            EnvError: the environment raised.
+            EnvError: the environment raised, or its workers died again and again.
         """
-        address = (self.seed, Purpose.EVAL, int(self.use))
-        seeds = reset_seeds(rng(*address), episodes, self.use)
+        return persist(lambda: self._scores(policy, episodes, mode), "evaluating", log.warning)
+
+    def _scores(self, policy: Policy, episodes: int, mode: Mode) -> Scores:
+        seeds = self.starts(episodes)
         width = min(episodes, SIDE_BY_SIDE)
-        if self._backend is None or len(self._backend.envs) < width:
+        if self._backend is None or self._width < width:
             self.close()
-            self._backend = Sync(self.source.make, width)
+            self._backend, self._width = self._environments(width), width
         parts = []
         for first in range(0, episodes, width):
             chunk = seeds[first : first + width]
             noise = None
             if mode == "sampled":
                 numbers = range(first + 1, first + 1 + len(chunk))
-                generators = [rng(*address, number) for number in numbers]
+                generators = [rng(*self._address, number) for number in numbers]
                 noise = ActionNoise(generators, 1, policy.family.noise_width)
             parts.append(walk(self._backend, self.source.codec, policy, chunk, noise))
         return _joined(parts)
+
+    @property
+    def _address(self) -> tuple[int, Purpose, int]:
+        return self.seed, Purpose.EVAL, int(self.use)
+
+    def starts(self, episodes: int) -> Ints:
+        """Return the reset seeds of the first `episodes` episodes."""
+        return reset_seeds(rng(*self._address), episodes, self.use)
+
+    def _environments(self, width: int) -> Sync | Workers:
+        if self.timeout_s is None:
+            return Sync(self.source.make, width)
+        return Workers(self.source.make, width, timeout_s=self.timeout_s)
 
     def close(self) -> None:
         """Close the environments."""

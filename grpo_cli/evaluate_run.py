@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
+from grpo_cli.errors import NonFinite
 from grpo_cli.evaluate import Evaluator, Mode, Scores
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import Purpose, rng
@@ -26,14 +29,23 @@ def final_scores(
 
     Raises:
         EnvError: the environment raised.
+        NonFinite: an episode paid nan or inf.
     """
     return {
-        mode: _described(evaluator.scores(policy, episodes, mode), evaluator.seed) for mode in modes
+        mode: _described(evaluator.scores(policy, episodes, mode), evaluator, mode)
+        for mode in modes
     }
 
 
-def _described(scores: Scores, seed: int) -> dict[str, Any]:
-    summary = summarise(scores.ret, rng(seed, Purpose.BOOTSTRAP))
+def _described(scores: Scores, evaluator: Evaluator, mode: Mode) -> dict[str, Any]:
+    finite = np.isfinite(scores.ret)
+    if not finite.all():
+        seed = evaluator.starts(len(finite))[~finite][0]
+        raise NonFinite(
+            f"the {mode} episode with seed {seed} paid {scores.ret[~finite][0]}",
+            "mend the environment; what was learned is saved, and grpo eval ckpt=last scores it",
+        )
+    summary = summarise(scores.ret, rng(evaluator.seed, Purpose.BOOTSTRAP))
     return {
         "episodes": summary.count,
         "mean": summary.mean,

@@ -101,6 +101,11 @@ def verified(folder: Path) -> dict[str, bytes]:
     return {name: _checked(folder, str(name), entry) for name, entry in files.items()}
 
 
+def name(step: int) -> str:
+    """Return the name of the checkpoint after so many env steps; names sort as the steps do."""
+    return f"step-{step:09d}"
+
+
 def saved(folder: Path) -> list[Path]:
     """Return the checkpoints in a run's `checkpoints/`, the oldest first; they may be damaged."""
     return sorted(path for path in folder.glob("step-*") if not path.is_symlink())

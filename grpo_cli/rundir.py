@@ -24,6 +24,16 @@ from grpo_cli.errors import CheckpointError, ConfigError
 
 ROOT = Path("runs")
 PACKAGES = ("grpo-cli", "torch", "numpy", "gymnasium", "hydra-core")
+_LOCKS: set[int] = set()  # open files of this process that lock a run
+
+
+def _unlock() -> None:
+    """Let go of what a fork inherits: a worker that hangs outlives us, and would keep the lock."""
+    while _LOCKS:
+        os.close(_LOCKS.pop())
+
+
+os.register_at_fork(after_in_child=_unlock)
 
 
 @dataclass(frozen=True)
@@ -124,8 +134,10 @@ class RunFolder:
                 ) from error
             except OSError:  # a file system without locks
                 pass
+            _LOCKS.add(handle)
             yield
         finally:
+            _LOCKS.discard(handle)
             os.close(handle)
 
 

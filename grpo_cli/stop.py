@@ -7,8 +7,8 @@ finished. A second request ends the process where it stands.
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -31,12 +31,16 @@ class Dropped(BaseException):
 class Stop:
     """Hears requests to stop while it listens.
 
+    Args:
+        say: says one line to the person who asks while there is something to finish first.
+
     Attributes:
         why: the request in words; empty: none so far.
         exit_code: of the process, once there is one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None] = lambda _: None) -> None:
+        self._say = say
         self.why = ""
         self.exit_code = 0
         self._deadline = float("inf")
@@ -88,6 +92,8 @@ class Stop:
         self.why, self.exit_code = HEARD[signal.Signals(number)]
         if self._sampling:
             self._drop()
+        with suppress(RuntimeError):  # the signal came while something else was being written
+            self._say("finishing this update and its evaluation; asked again, it stops at once")
 
     def _drop(self) -> NoReturn:
         self._sampling = False

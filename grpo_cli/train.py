@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from grpo_cli.errors import CheckpointError, NonFinite, WorkerLost
+from grpo_cli.envs import persist
+from grpo_cli.errors import CheckpointError, NonFinite
 from grpo_cli.evaluate import MODES, Mode, Scores
 from grpo_cli.policies import Policy
 from grpo_cli.rewards import distortion
@@ -17,7 +18,6 @@ from grpo_cli.stop import Dropped, Stop
 
 Measured = dict[str, float | np.ndarray]
 Judge = Callable[[Policy, Mode, bool], Scores]
-REPLAYS = 3  # of a rollout whose workers died or hung; what kills them every time is no accident
 
 
 class Sampler(Protocol):
@@ -42,8 +42,8 @@ class Parts:
         save: `f(progress, best)` writes a checkpoint.
         sinks: receive metrics.
         warn: says one line to the person.
-        mend: `f(error, scored, progress) -> metrics` makes the policy finite again after an
-            update that was not, or raises.
+        mend: `f(error, sampled, progress) -> metrics` makes the policy finite again after an
+            update that was not, or raises; gets what was sampled, scored if it came to that.
         stop: hears requests to end early.
     """
 
@@ -55,7 +55,7 @@ class Parts:
     save: "Callable[[Progress, bool], object]"
     sinks: list[Sink]
     warn: Callable[[str], None]
-    mend: "Callable[[NonFinite, Scored, Progress], dict[str, float]] | None" = None
+    mend: "Callable[[NonFinite, Rollout | Scored, Progress], dict[str, float]] | None" = None
     stop: Stop = field(default_factory=Stop)
 
 
@@ -69,9 +69,11 @@ class Progress:
     best_step: int | None = None  # env steps then
     reached: bool = False  # an evaluation reached `stop_at` in both modes
     broken: int = 0  # updates in a row that were not finite
+    anchor: int = 0  # env steps of the newest checkpoint that no interruption made; 0: none
     sampler: Any = None  # state of a group mode that has one, before the next rollout
     since: int = 0  # env steps when this process began
     saved: int = -1  # env steps of the newest checkpoint
+    failing: bool = False  # the last one that was due could not be written
     started: float = field(default_factory=time.perf_counter)
 
 
@@ -105,22 +107,16 @@ def train(
     while at.steps < total_steps and not at.reached and not parts.stop.asked:
         clock = _Clock()
         try:
-            rollout = _sample(parts, at)
+            rollout, metrics = _update(parts, at, at.steps / total_steps, clock)
         except Dropped:
             return _finish(parts, at)
-        clock.lap("sample_s")
-        scored = parts.score(rollout)
-        if at.update == 0:
-            _warn_of_distortion(scored, parts.warn)
-        metrics = _learn(parts, scored, at, at.steps / total_steps)
-        clock.lap("update_s")
         before, at.steps, at.update = at.steps, at.steps + rollout.sim_steps, at.update + 1
         better = None
         due = _due(before, at.steps, eval_every) or at.steps >= total_steps
         if due and parts.judge is not None:
             better = _evaluate(parts.policy, parts.judge, at, stop_at, metrics)
             clock.lap("eval_s")
-        metrics |= scored.measured | _sampled(scored) | clock.read(at, rollout, log_s)
+        metrics |= clock.read(at, rollout, log_s)
         started = time.perf_counter()
         for sink in parts.sinks:
             sink.write(at.steps, metrics)
@@ -140,20 +136,43 @@ def _finish(parts: Parts, at: Progress) -> Progress:
     return at
 
 
+def _update(
+    parts: Parts, at: Progress, progress: float, clock: "_Clock"
+) -> tuple[Rollout, Measured]:
+    """Sample, score and learn; returns the rollout, and what was measured of it.
+
+    Nothing is learned from a rollout in which something is not finite, and nothing told of it.
+    """
+    rollout: Rollout | None = None
+    scored: Scored | None = None
+    try:
+        rollout = _sample(parts, at)
+        clock.lap("sample_s")
+        scored = parts.score(rollout)
+        if at.update == 0:
+            _warn_of_distortion(scored, parts.warn)
+        learned = parts.learn(scored, at.update, progress)
+        at.broken = 0
+    except NonFinite as error:
+        rollout = rollout or error.rollout
+        if parts.mend is None or rollout is None:
+            raise
+        at.broken += 1
+        learned = parts.mend(error, scored or rollout, at)
+    clock.lap("update_s")
+    return rollout, {**learned, **({} if scored is None else scored.measured | _sampled(scored))}
+
+
 def _sample(parts: Parts, at: Progress) -> Rollout:
     """Sample the rollout of an update, again where workers were lost: its numbers are the same."""
-    replays = 0
-    while True:
-        try:
-            with parts.stop:
-                return parts.sampler.sample(parts.policy, at.update)
-        except WorkerLost as lost:
-            replays += 1
-            if replays > REPLAYS:
-                raise
-            parts.warn(f"{lost.what}; sampling this rollout again ({replays} of {REPLAYS})")
-            if at.sampler is not None:
-                parts.sampler.load(at.sampler)  # type: ignore[attr-defined]
+
+    def sample() -> Rollout:
+        if at.sampler is not None:
+            parts.sampler.load(at.sampler)  # type: ignore[attr-defined]
+        with parts.stop:
+            return parts.sampler.sample(parts.policy, at.update)
+
+    return persist(sample, "sampling this rollout", parts.warn)
 
 
 def _state(sampler: Sampler) -> Any:  # noqa: ANN401 - whatever JSON can hold
@@ -161,29 +180,20 @@ def _state(sampler: Sampler) -> Any:  # noqa: ANN401 - whatever JSON can hold
     return state() if callable(state) else None
 
 
-def _learn(parts: Parts, scored: Scored, at: Progress, progress: float) -> Measured:
-    try:
-        learned = dict(parts.learn(scored, at.update, progress))
-        at.broken = 0
-    except NonFinite as error:
-        if parts.mend is None:
-            raise
-        at.broken += 1
-        learned = parts.mend(error, scored, at)
-    return dict(learned)
-
-
 def _save(parts: Parts, at: Progress, better: float | None) -> None:
     """Write a checkpoint; one that cannot be written costs no run, the older ones still stand."""
-    best = at.best, at.best_step
+    before = at.best, at.best_step, at.anchor
+    at.anchor = at.steps
     if better is not None:
         at.best, at.best_step = better, at.steps
     try:
         parts.save(at, better is not None)
-        at.saved = at.steps
+        at.saved, at.failing = at.steps, False
     except CheckpointError as error:
-        at.best, at.best_step = best
-        parts.warn(f"{error.what}; training goes on")
+        at.best, at.best_step, at.anchor = before
+        if not at.failing:  # a full disk stays full for a while: said once
+            parts.warn(f"{error.what}; training goes on, and tries again when the next is due")
+        at.failing = True
 
 
 def _due(before: int, after: int, every: int) -> bool:

@@ -25,7 +25,9 @@ def faulty(how, obs, reward):
     if how.startswith("SIG"):
         os.kill(os.getpid(), getattr(signal, how))
     reward = {"nan": float("nan"), "none": None, "text": "much"}.get(how, reward)
-    return {"nan_obs": obs * np.float32("nan"), "shape": obs[:1]}.get(how, obs), reward
+    return {"nan_obs": obs * np.float32("nan"), "shape": obs[:1], "far": obs + 1000}.get(
+        how, obs
+    ), reward
 
 
 def is_due():
@@ -64,3 +66,11 @@ class Faulty(gym.Env):
 
 class FaultyBox(Faulty):
     action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+
+
+class Leaky(Faulty):
+    """Pays nan in some states, whoever comes there and whenever."""
+
+    def step(self, action):
+        obs, reward, *rest = super().step(action)
+        return obs, float("nan") if abs(obs[0] - 0.5) < 0.01 else reward, *rest

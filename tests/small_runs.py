@@ -38,10 +38,6 @@ class Late(Guess):
     def reset(self, *, seed=None, options=None):
         raise RuntimeError("no data")
 
-class Nan(Guess):
-    def step(self, action):
-        return self.sign, float("nan"), False, False, {}
-
 class Words(Guess):
     observation_space = gym.spaces.Text(3)
 """

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -101,9 +102,6 @@ def _runs(pid):
     ("how", "error", "says"),
     [
         ("raise", EnvError, "raised in step.*a fuse has blown"),
-        ("nan", NonFinite, "non-finite reward"),
-        ("none", NonFinite, "non-finite reward"),
-        ("nan_obs", NonFinite, "non-finite observation"),
         ("text", EnvError, "a reward that is no number"),
         ("shape", EnvError, r"an observation (of shape|that is no)"),
     ],
@@ -113,6 +111,47 @@ def test_what_an_environment_must_not_do_is_one_line(monkeypatch, how, error, sa
     with pytest.raises(error, match=says):
         train(f"backend={backend}")
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("backend", ["sync", "async"])
+@pytest.mark.parametrize("how", ["nan", "none", "nan_obs"])
+def test_numbers_that_are_none_are_found_and_written_down(monkeypatch, how, backend):
+    monkeypatch.setenv("FAULT", f"{how}:7")
+    name = "observation" if how == "nan_obs" else "reward"
+    with pytest.raises(NonFinite, match=f"non-finite {name} at step .* with seed") as found:
+        train(f"backend={backend}")
+    [bundle] = Path("runs").glob("*/*/crash-000000")
+    assert f"replay={bundle}" in found.value.fix
+
+
+def test_observations_outside_their_bounds_are_worth_a_word(monkeypatch):
+    monkeypatch.setenv("FAULT", "far:7")
+    _, lines = train()
+    [line] = lines
+    assert "declares observations from -100 to 100 at [0]" in line
+    assert "policy.normalise=true" in line
+
+
+def test_an_evaluation_that_pays_nan_leaves_the_policy_saved(monkeypatch):
+    monkeypatch.setenv("FAULT", "nan:230")  # 204 steps of training, then episodes of 5 or more
+    with pytest.raises(NonFinite, match=r"greedy episode with seed \d+ paid nan"):
+        train("eval.final_episodes=9")
+    [run] = Path("runs").glob("*/*")
+    assert (run / "checkpoints/last/manifest.json").exists()
+    assert not (run / "summary.json").exists()
+
+
+@pytest.mark.parametrize("how", ["exit", "hang"])
+def test_a_lost_worker_of_an_evaluation_costs_nothing(monkeypatch, tmp_path, how):
+    words = ["backend=async", "backend.timeout_s=1.5", "eval.final_episodes=9", "total_steps=20"]
+    straight, _ = train("name=straight", *words)
+    monkeypatch.setenv("FAULT", f"{how}:25")  # more steps than a worker makes in training
+    monkeypatch.setenv("FAULT_ONCE", str(tmp_path / "once"))
+    run, lines = train(*words)
+    [line] = lines
+    assert "evaluating again (1 of 3)" in line
+    scores = [json.loads((r / "summary.json").read_text())["eval"] for r in (run, straight)]
+    assert scores[0] == scores[1]
 
 
 def test_the_traceback_of_a_worker_reaches_debug(monkeypatch):
@@ -131,17 +170,31 @@ def test_a_checkpoint_that_cannot_be_written_costs_no_run():
         "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))\nmain()"
     )
     command = [sys.executable, "-c", code, "train", "--quiet", *QUICK, "save_every=60"]
-    command += ["policy.hidden=[64,64]", "name=full"]
+    command += ["policy.hidden=[64,64]", "name=full", "sinks=[tensorboard]"]
     path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, capture_output=True, text=True, env=path)
-    assert "could not be written" in done.stderr
-    assert "training goes on" in done.stderr
-    assert "metrics.jsonl" in done.stderr
+    # each of them once, however often it was tried, and the last one as an error
+    failed = [line for line in done.stderr.splitlines() if "could not be written" in line]
+    assert [line.partition(":")[0] for line in failed] == ["warning", "error"]
+    assert "training goes on" in failed[0]
+    assert done.stderr.count("metrics.jsonl (") == 1
+    assert done.stderr.count("events.out.tfevents") == 1
     assert done.returncode == 2  # the last one: without it the run would be lost
     [run] = Path("runs").glob("*/full-*")
     assert not list((run / "checkpoints").iterdir())
     lines = (run / "metrics.jsonl").read_text().splitlines()
     assert len([json.loads(line) for line in lines]) >= 1  # the one that was cut short is gone
+
+
+def test_an_environment_that_crashes_this_process_shows_where():
+    path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "FAULT": "SIGSEGV:60"}
+    command = [sys.executable, "-m", "grpo_cli", "train", "--quiet", *QUICK, "save_every=1"]
+    done = subprocess.run(command, capture_output=True, text=True, env=path)
+    assert done.returncode == -signal.SIGSEGV
+    assert "Segmentation fault" in done.stderr
+    assert "in faulty" in done.stderr
+    run, _ = train("resume=auto")
+    assert weights(run) == weights(train("name=straight", "save_every=1")[0])
 
 
 def test_workers_start_again_after_a_loss():

@@ -1,12 +1,14 @@
 import json
+import multiprocessing
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from grpo_cli import rundir
 from grpo_cli.errors import CheckpointError, ConfigError
-from grpo_cli.rundir import find
+from grpo_cli.rundir import RunFolder, find
 
 
 def make_run(root, started, name="grpo", steps=(1, 2), best=1):
@@ -74,3 +76,17 @@ def test_metadata_says_what_made_the_run():
     meta = json.loads(json.dumps(rundir.metadata("CartPole-v1", 5)))
     assert meta["env"] == "CartPole-v1"
     assert meta["versions"]["torch"][0].isdigit()
+
+
+def test_a_worker_that_outlives_its_run_does_not_keep_it_locked(tmp_path):
+    run = RunFolder(tmp_path)
+    context = multiprocessing.get_context("fork")
+    with run.alone():
+        worker = context.Process(target=time.sleep, args=(60,), daemon=True)
+        worker.start()
+        with pytest.raises(CheckpointError, match="another process"), run.alone():
+            pass
+    with run.alone():
+        assert worker.is_alive()
+    worker.kill()
+    worker.join()

@@ -41,13 +41,16 @@ def test_what_is_being_sampled_is_dropped_at_once():
     assert went_on == []
 
 
-def test_nothing_is_dropped_outside():
-    stop = Stop()
+def test_nothing_is_dropped_outside_and_the_person_is_told_so():
+    said = []
+    stop = Stop(said.append)
     with stop.listen():
         with stop:
             pass
         send(signal.SIGTERM)
         assert stop.asked
+    assert len(said) == 1
+    assert "asked again, it stops at once" in said[0]
 
 
 def test_time_that_is_up_drops_too():

@@ -25,7 +25,10 @@ def test_a_killed_trainer_loses_nothing_it_had_saved(torture, tmp_path):
 
 
 def test_random_words_are_answered_cleanly(torture):
-    assert "0 else" in torture.words_at_random(25)
+    pytest.importorskip("hypothesis")
+    row = torture.words_at_random(30)  # asserts
+    assert "0 tracebacks" in row
+    assert " 0 configs" not in row
 
 
 def test_the_page_has_the_marks(torture):

@@ -56,7 +56,6 @@ class Judged:
 
         Raises:
             ConfigError: the function returned another shape than [B] or [B, 1].
-            NonFinite: it returned nan or inf.
         """
         after, paid, terminated, truncated, infos = self._backend.step(ids, actions)
         for member, reward in zip(self._member[ids].tolist(), paid.tolist(), strict=True):

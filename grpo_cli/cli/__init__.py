@@ -1,5 +1,7 @@
 """The command line. Importing it must stay fast: no torch, Gymnasium, Hydra or TensorBoard."""
 
+import faulthandler
+
 import typer
 
 from grpo_cli.cli import (
@@ -41,4 +43,5 @@ for verb in (train, evaluate, config, presets, envs, inspect, doctor, repro, ten
 
 def main() -> None:
     """Run the command line; the entry point of the `grpo` script."""
+    faulthandler.enable(all_threads=False)  # an environment that crashes shows where
     app(prog_name="grpo")

@@ -71,6 +71,8 @@ def _replay(bundle: str, json: bool, trust: bool) -> None:
     else:
         for name, column in found["columns"].items():
             typer.echo(f"{name:24} {column['low']} to {column['high']}, {_not_finite(column)}")
+    if found["sampled"] is not None:
+        typer.echo(f"sampled again: {found['sampled']}", err=json)
     if found["error"] is not None:
         raise NonFinite(f"update {found['update']}: {found['error']}", "it can be reproduced")
     typer.echo(f"update {found['update']} is finite this time", err=json)

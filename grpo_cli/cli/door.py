@@ -55,8 +55,8 @@ def door(debug: bool = False) -> Iterator[None]:
     with _terminated():
         try:
             yield
-        except (typer.Exit, typer.Abort):
-            raise
+        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise  # whoever read our output, such as `head`, has read enough: Typer ends quietly
         except KeyboardInterrupt:
             sys.stderr.write("interrupted\n")
             raise typer.Exit(INTERRUPTED) from None
@@ -83,11 +83,12 @@ def _terminated() -> Iterator[None]:
 
 @contextmanager
 def warnings_to(warn: Callable[[str], None]) -> Iterator[None]:
-    """Show Python warnings as one line each, without file names and source lines."""
+    """Show Python warnings, and where an environment hangs, as one line each."""
+    from grpo_cli.envs import watched  # loads Gymnasium: what words can get wrong is answered
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         warn(str(message).strip())
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), watched(warn):
         warnings.showwarning = show
         yield

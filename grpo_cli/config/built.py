@@ -14,7 +14,7 @@ from grpo_cli.config.build_lookahead import MODES as LOOK_AHEAD
 from grpo_cli.config.build_lookahead import build_lookahead
 from grpo_cli.config.build_reward import build_reward
 from grpo_cli.config.learner import build_learner
-from grpo_cli.envs import Backend, EnvSource, Simulator
+from grpo_cli.envs import Backend, Bounds, EnvSource, Simulator
 from grpo_cli.errors import CheckpointError
 from grpo_cli.learner import Learner
 from grpo_cli.policies import Policy
@@ -66,6 +66,7 @@ class Built:
             "best_step": at.best_step,
             "reached": at.reached,
             "broken": at.broken,
+            "anchor": at.anchor,
             "metrics_bytes": metrics_bytes,
             **self.learner.state(),
             "reward_scaling": state() if callable(state) else None,
@@ -112,6 +113,7 @@ class Built:
                 best_step=facts["best_step"],
                 reached=bool(facts["reached"]),
                 broken=int(facts["broken"]),
+                anchor=facts.get("anchor", 0),
                 sampler=facts["sampler"],
                 since=int(facts["steps"]),
                 saved=int(facts["steps"]),
@@ -143,8 +145,10 @@ def build_all(words: dict[str, Any], view: View) -> Built:
         sampler, backend = build.build_sampler(words, source, view, reward)
     learner = build_learner(words, policy, source, view.warn)
     score, scaling = build.build_score(words, reward, learner.survey)
+    bounds = Bounds(source.observation_space, view.warn)
     return Built(
-        words, source, policy, sampler, backend, learner, score, scaling,
+        words, source, policy, sampler, backend, learner,
+        lambda rollout: score(bounds(rollout)), scaling,
         stop_at=build.stopping_return(words, source),
     )  # fmt: skip
 

@@ -8,17 +8,18 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from grpo_cli import checkpoint, rundir, video
-from grpo_cli.config import build, wrappers
+from grpo_cli import checkpoint, manifest, rundir, video
+from grpo_cli.config import build
+from grpo_cli.config.absolute import name_absolutely
 from grpo_cli.config.build_env import build_env
 from grpo_cli.config.built import Built, build_all, require_env, take
-from grpo_cli.config.learner import absolute_reference
 from grpo_cli.config.mending import Mender
 from grpo_cli.config.reporting import make_sinks
 from grpo_cli.config.resume import Resumed, same_run
 from grpo_cli.config.saved import mark, open_config
-from grpo_cli.config.schema import EvalConf, is_own
+from grpo_cli.config.schema import EvalConf
 from grpo_cli.config.values import seconds
+from grpo_cli.envs import EnvSource
 from grpo_cli.errors import CheckpointError, ConfigError, Stopped
 from grpo_cli.evaluate import MODES, Evaluator, Mode
 from grpo_cli.evaluate_run import final_scores
@@ -27,10 +28,6 @@ from grpo_cli.rundir import RunFolder
 from grpo_cli.sinks.view import View
 from grpo_cli.stop import Stop
 from grpo_cli.train import Parts, Progress, train
-
-PARTS_WITH_CODE = (
-    "group", "reward", "reward_scaling", "advantage", "loss", "kl", "entropy", "policy"
-)  # fmt: skip
 
 
 def train_job(
@@ -61,12 +58,12 @@ def train_job(
         Stopped: a signal or `max_time` ended it early; what was learned is saved.
     """
     started = time.perf_counter()
-    _name_absolutely(cfg)
+    name_absolutely(cfg)
     if cfg.resume == "auto":
         resumed = same_run(cfg, view.warn)
     cfg.resume, cfg.resume_changes = None, "ask"  # words of this command, not of the run
     words = build.plain(cfg)
-    stop = Stop()
+    stop = Stop(view.notice)
     with ExitStack() as stack:
         built = build_all(words, view)
         stack.callback(built.backend.close)
@@ -81,7 +78,7 @@ def train_job(
         sinks = make_sinks(cfg, words, run, built, view, at)
         for sink in sinks:
             stack.callback(sink.close)
-        judge = Evaluator(built.source, words["seed"], Use.CHECK)
+        judge = _evaluator(words, built.source, words["seed"], Use.CHECK)
         stack.callback(judge.close)
         parts = _parts(built, run, judge, sinks, view, stop)
         with stop.listen(seconds(words["max_time"])):
@@ -112,7 +109,9 @@ def _parts(
     def save(at: Progress, best: bool) -> Path:
         content = built.checkpoint(at, run.synced_size("metrics.jsonl"))
         keep = words["checkpoint"]["keep"]
-        return checkpoint.save(run.checkpoints, at.steps, content, keep=keep, best=best)
+        return checkpoint.save(
+            run.checkpoints, at.steps, content, keep=keep, best=best, anchor=at.anchor
+        )
 
     return Parts(
         policy=built.policy,
@@ -201,7 +200,7 @@ def eval_job(conf: EvalConf, *, view: View, trusted: bool) -> dict[str, Any]:
     policy = build.build_policy(words, source, build.build_device(conf.device))
     take(policy, saved, path, source)
     seed = words["seed"] if conf.seed is None else conf.seed
-    evaluator = Evaluator(source, seed, Use.FINAL)
+    evaluator = _evaluator(words, source, seed, Use.FINAL)
     modes = MODES if conf.mode == "both" else (conf.mode,)
     if film is not None:
         video.check_renders(source)
@@ -224,19 +223,9 @@ def eval_job(conf: EvalConf, *, view: View, trusted: bool) -> dict[str, Any]:
     }
 
 
-def _name_absolutely(cfg: DictConfig) -> None:
-    """Let every file named in the config be found from any folder later on."""
-    cfg.env.id = build.absolute(cfg.env.id)
-    listed = OmegaConf.to_container(cfg.env.wrappers, resolve=True)
-    cfg.env.wrappers = [
-        node | {"name": build.absolute(node["name"])} for node in wrappers.settled(listed)
-    ]
-    for part in PARTS_WITH_CODE:
-        cfg[part].name = build.absolute(cfg[part].name)
-    if "functions" in cfg.reward and not is_own(cfg.reward.name):
-        cfg.reward.functions = [build.absolute(name) for name in cfg.reward.functions]
-    if "reference" in cfg.kl:
-        cfg.kl.reference = absolute_reference(cfg.kl.reference)
+def _evaluator(words: dict[str, Any], source: EnvSource, seed: int, use: Use) -> Evaluator:
+    """Play where the training does: in worker processes if they were asked for."""
+    return Evaluator(source, seed, use, words["backend"].get("timeout_s"))
 
 
 def _make_run(
@@ -264,9 +253,11 @@ def _make_run(
 def _summary(
     words: dict[str, Any], built: Built, run: RunFolder, at: Progress, trained_s: float
 ) -> dict[str, Any]:
-    evaluator = Evaluator(built.source, words["seed"], Use.FINAL)
-    scores = final_scores(evaluator, built.policy, words["eval"]["final_episodes"], MODES)
-    evaluator.close()
+    evaluator = _evaluator(words, built.source, words["seed"], Use.FINAL)
+    try:
+        scores = final_scores(evaluator, built.policy, words["eval"]["final_episodes"], MODES)
+    finally:
+        evaluator.close()
     worst = min(score["mean"] for score in scores.values())
     return {
         "run": str(run.path),
@@ -278,6 +269,6 @@ def _summary(
         "train_s": trained_s,
         "fps": (at.steps - at.since) / trained_s,
         "seed": words["seed"],
-        "checkpoint": str(run.checkpoints / f"step-{at.steps:09d}"),
+        "checkpoint": str(run.checkpoints / manifest.name(at.steps)),
         "eval": scores,
     }

@@ -1,4 +1,4 @@
-"""What happens after an update that was not finite: nothing of it stays, and it can be replayed."""
+"""What follows an update that was not finite: nothing of it stays, and it can be made again."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -20,7 +20,7 @@ PATIENCE = 5  # updates in a row; what breaks more often than that will not mend
 
 
 class Mender:
-    """Follows `nan=halt|skip|rollback`; the learner has undone the update already.
+    """Follows `nan=halt|skip|rollback`; the learner, if it came to that, has undone the update.
 
     Args:
         built: the parts of the run.
@@ -33,7 +33,9 @@ class Mender:
         self.run = run
         self.warn = warn
 
-    def __call__(self, error: NonFinite, scored: Scored, at: Progress) -> dict[str, float]:
+    def __call__(
+        self, error: NonFinite, sampled: Rollout | Scored, at: Progress
+    ) -> dict[str, float]:
         """Go on without the update; returns its metrics.
 
         Raises:
@@ -41,23 +43,24 @@ class Mender:
         """
         word = self.built.words["nan"]
         if word == "halt" or at.broken >= PATIENCE:
-            raise NonFinite(error.what, f"{error.fix}{self._bundle(scored, at)}") from error
-        back = self._roll_back() if word == "rollback" else ""
+            raise NonFinite(error.what, f"{error.fix}{self._bundle(sampled, at)}") from error
+        back = self._roll_back(at) if word == "rollback" else ""
         self.warn(f"{error.what}; update {at.update} is undone{back}")
         return {"train/epochs": 0.0, "train/n_updates": float(self.built.learner.gradient_steps)}
 
-    def _roll_back(self) -> str:
-        saved = manifest.saved(self.run.checkpoints)
-        if not saved:
+    def _roll_back(self, at: Progress) -> str:
+        """Go back to the checkpoint to which this run would go back had nobody interrupted it."""
+        path = self.run.checkpoints / manifest.name(at.anchor)
+        if not path.exists():
             return ""
-        self.built.load(checkpoint.load(saved[-1]), saved[-1])
-        return f", and all since {saved[-1].name}"
+        self.built.load(checkpoint.load(path), path)
+        return f", and all since {path.name}"
 
-    def _bundle(self, scored: Scored, at: Progress) -> str:
+    def _bundle(self, sampled: Rollout | Scored, at: Progress) -> str:
         """Write what is needed to see it again; returns the words that say how."""
         content = self.built.checkpoint(at, 0)
         bundle = self.run.path / f"crash-{at.update:06d}"
-        tensors, facts = packed(scored)
+        tensors, facts = packed(sampled)
         try:
             checkpoint.write(
                 bundle,
@@ -71,11 +74,14 @@ class Mender:
         return f"; grpo doctor replay={bundle} shows it again"
 
 
-def packed(scored: Scored) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the columns of a scored rollout as tensors, and its single numbers."""
+def packed(sampled: Rollout | Scored) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the columns of a rollout as tensors, scored or not, and its single numbers."""
     tensors: dict[str, Tensor] = {}
     facts: dict[str, Any] = {}
-    parts = {"": scored.rollout, "episodes.": scored.rollout.episodes, "scored.": scored}
+    rollout = sampled.rollout if isinstance(sampled, Scored) else sampled
+    parts = {"": rollout, "episodes.": rollout.episodes}
+    if isinstance(sampled, Scored):
+        parts["scored."] = sampled
     for prefix, part in parts.items():
         for entry in fields(part):
             value = getattr(part, entry.name)
@@ -83,13 +89,15 @@ def packed(scored: Scored) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 tensors[prefix + entry.name] = torch.tensor(value)
             elif isinstance(value, Tensor):
                 tensors[prefix + entry.name] = value.clone()  # files share no memory
+            elif isinstance(value, dict):  # observations of several entries
+                tensors |= {f"{entry.name}.{path}": each.clone() for path, each in value.items()}
             elif isinstance(value, int | float) or value is None:
                 facts[prefix + entry.name] = value
     return tensors, facts
 
 
-def unpacked(tensors: dict[str, Tensor], facts: dict[str, Any]) -> Scored:
-    """Return the scored rollout that `packed` was given.
+def unpacked(tensors: dict[str, Tensor], facts: dict[str, Any]) -> Rollout | Scored:
+    """Return the rollout that `packed` was given.
 
     Raises:
         KeyError: a column is missing.
@@ -99,10 +107,15 @@ def unpacked(tensors: dict[str, Tensor], facts: dict[str, Any]) -> Scored:
     def column(name: str) -> Any:
         if name in facts:
             return facts[name]
+        if name == "obs" and name not in tensors:
+            paths = [key for key in tensors if key.startswith("obs.")]
+            return {key.removeprefix("obs."): tensors[key] for key in paths}
         return tensors[name] if name in rollout_is_tensor else tensors[name].numpy()
 
     episodes = Episodes(**{f.name: column(f"episodes.{f.name}") for f in fields(Episodes)})
     names = [f.name for f in fields(Rollout) if f.name != "episodes"]
     rollout = Rollout(**{name: column(name) for name in names}, episodes=episodes)
+    if "scored.advantage" not in tensors:
+        return rollout
     cut = [f.name for f in fields(Scored) if f.name not in ("rollout", "measured")]
     return Scored(rollout, **{name: column(f"scored.{name}") for name in cut})

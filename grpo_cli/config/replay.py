@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,16 @@ import numpy as np
 
 from grpo_cli import checkpoint, manifest, rundir
 from grpo_cli.config import build
-from grpo_cli.config.built import build_all
+from grpo_cli.config.built import Built, build_all
 from grpo_cli.config.jobs import train_job
 from grpo_cli.config.mending import unpacked
 from grpo_cli.config.saved import open_config
 from grpo_cli.errors import CheckpointError, NonFinite
+from grpo_cli.groups.packing import finite
+from grpo_cli.rollout import Rollout, Scored
 from grpo_cli.rundir import RunFolder
 from grpo_cli.sinks.view import View
+from grpo_cli.train import Progress
 
 MEASURED = ("time/", "sys/")
 """Beginnings of the metrics that no two runs share."""
@@ -30,8 +34,9 @@ def replay(bundle: str, *, view: View, trusted: bool) -> dict[str, Any]:
         trusted: code that the run names may be imported.
 
     Returns:
-        update; error, what was not finite, or None where it was this time; columns: of each column
-        of the batch the smallest and largest finite number and how many are not finite.
+        update; error, what was not finite, or None where it was this time; sampled, where the
+        rollout itself was not: the same of one sampled again; columns: of each column of the batch
+        the smallest and largest finite number and how many are not finite.
 
     Raises:
         CheckpointError: it is no crash bundle, damaged or untrusted.
@@ -46,18 +51,38 @@ def replay(bundle: str, *, view: View, trusted: bool) -> dict[str, Any]:
     try:
         at = built.load(saved, path)
         try:
-            scored = unpacked(saved.batch, saved.facts["batch"])
+            sampled = unpacked(saved.batch, saved.facts["batch"])
         except (KeyError, TypeError) as error:
             raise CheckpointError(f"{path} lacks {error}", "use another bundle") from error
-        error = None
-        try:
-            built.learner(scored, at.update, at.steps / words["total_steps"])
-        except NonFinite as found:
-            error = found.what
+        error = _raised(lambda: _learn(built, sampled, at, words["total_steps"]))
+        again = None
+        if isinstance(sampled, Rollout) and _raised(lambda: finite(sampled)):
+            again = _raised(lambda: built.sampler.sample(built.policy, at.update))
     finally:
         built.backend.close()
     columns = {name: _range(tensor.double().numpy()) for name, tensor in saved.batch.items()}
-    return {"bundle": bundle, "update": at.update, "error": error, "columns": columns}
+    return {
+        "bundle": bundle,
+        "update": at.update,
+        "error": error,
+        "sampled": again,
+        "columns": columns,
+    }
+
+
+def _learn(built: Built, sampled: Rollout | Scored, at: Progress, total_steps: int) -> None:
+    """Do with a rollout what training does, from where it stopped."""
+    scored = built.score(finite(sampled)) if isinstance(sampled, Rollout) else sampled
+    built.learner(scored, at.update, at.steps / total_steps)
+
+
+def _raised(work: Callable[[], object]) -> str | None:
+    """Return what was not finite, in words."""
+    try:
+        work()
+    except NonFinite as error:
+        return error.what
+    return None
 
 
 def _range(values: np.ndarray) -> dict[str, Any]:

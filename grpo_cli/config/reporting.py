@@ -23,8 +23,10 @@ def make_sinks(
     sinks: list[Sink] = [Jsonl(run.path / "metrics.jsonl")]
     if "tensorboard" in words["sinks"]:
         text = OmegaConf.to_yaml(cfg, resolve=False)
+        # Unresolved as well: what stands in an environment variable may be a secret.
+        written: Any = OmegaConf.to_container(cfg, resolve=False)
         after = None if at is None else (at.steps, at.update)
-        sinks.append(TensorBoard(run.path, text, _flat(words), words["log_every"], after))
+        sinks.append(TensorBoard(run.path, text, _flat(written), words["log_every"], after))
     facts = Facts(
         env=built.source.id,
         run=str(run.path),

@@ -114,19 +114,19 @@ def choices_in(word: str) -> Iterator[tuple[str, str]]:
         return
     override = OverridesParser.create().parse_override(word)
     value: Any = override.value()
-    # A sweep's own string iterator would escape the colons of own code.
-    value = getattr(value, "list", value)
+    sweeps = override.is_sweep_override()
+    # A sweep's own string iterator would escape the colons of own code; some have no list.
+    value = getattr(value, "list", []) if sweeps else value
     if not (value is None and override.is_delete()):
-        _require_names(group, value)
+        for one in list(value or ()) if sweeps else [value]:
+            _require_names(group, one)
     yield from ((group, choice) for choice in _texts(value))
 
 
 def _require_names(group: str, value: Any) -> None:
     """Refuse a choice that is no name: Hydra fails on it somewhere inside."""
     for entry in value if isinstance(value, list) else [value]:
-        if isinstance(entry, list):
-            _require_names(group, entry)
-        elif entry is None or isinstance(entry, bool | int | float | dict):
+        if not isinstance(entry, str | QuotedString):
             given = "null" if entry is None else entry
             raise ConfigError(f"{group} needs a choice, got {given}", "see grpo train --help")
 

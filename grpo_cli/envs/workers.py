@@ -6,6 +6,7 @@ faster for those even on many cores.
 
 import contextlib
 import faulthandler
+import itertools
 import multiprocessing
 import os
 import shutil
@@ -18,7 +19,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -33,6 +34,30 @@ from grpo_cli.rollout import Ints
 # Linux forking is unsafe.
 START = "fork" if sys.platform == "linux" else "spawn"
 TIMEOUT_S = 300.0
+REPLAYS = 3  # of what lost workers were at; what kills them every time is no accident
+
+Done = TypeVar("Done")
+
+
+def persist(work: Callable[[], Done], what: str, warn: Callable[[str], None]) -> Done:
+    """Do what needs workers, again where they were lost: it has to come out the same.
+
+    Args:
+        work: what is done.
+        what: that in words.
+        warn: says one line.
+
+    Raises:
+        WorkerLost: again and again.
+    """
+    for number in itertools.count(1):
+        try:
+            return work()
+        except WorkerLost as lost:
+            if number > REPLAYS:
+                raise
+            warn(f"{lost.what}; {what} again ({number} of {REPLAYS})")
+    raise AssertionError("unreachable")
 
 
 class Workers:

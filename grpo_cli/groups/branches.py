@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from grpo_cli.envs import Codec, Simulator
 from grpo_cli.errors import ConfigError
 from grpo_cli.groups.ahead import Cost, LookAhead, discounted
-from grpo_cli.groups.packing import check_finite
+from grpo_cli.groups.packing import finite
 from grpo_cli.groups.visits import Visits
 from grpo_cli.policies import Policy
 from grpo_cli.rollout import Ints, Rollout, tensors
@@ -100,8 +100,7 @@ class branches(LookAhead):  # noqa: N801 - a group mode is called by its config 
         rounds, outcome = self._continue(visits, rows, policy, update, cost)
         member, step, obs, action, logprob, reward = _by_member(rounds)
         state = np.repeat(rows, self.group_size)
-        check_finite(obs, reward)
-        return Rollout(
+        rollout = Rollout(
             obs=tensors(obs),
             action=torch.from_numpy(action),
             logprob=logprob,
@@ -114,6 +113,7 @@ class branches(LookAhead):  # noqa: N801 - a group mode is called by its config 
             truncated=outcome.truncated,
             **cost.facts(visits, state),
         )
+        return finite(rollout)
 
     def _walks(self, visits: Visits, policy: Policy, update: int, cost: Cost) -> Rollout:
         """Make every drawn step of a walk a member, beside the branches from its state."""
@@ -129,12 +129,10 @@ class branches(LookAhead):  # noqa: N801 - a group mode is called by its config 
         first = np.flatnonzero(step == 0).reshape(-1, size)[here]  # the branches' first steps
         state, count = np.repeat(rows, 1 + size), len(rows) * (1 + size)
         reward = np.column_stack([worth, value[here]]).ravel()
-        obs = visits.obs[state]
-        check_finite(obs, reward)
         own = (len(rows), 1)
         actions = np.concatenate([visits.action[rows][:, None], action[first]], axis=1)
-        return Rollout(
-            obs=tensors(obs),
+        rollout = Rollout(
+            obs=tensors(visits.obs[state]),
             action=torch.from_numpy(actions.reshape(count, -1)),
             logprob=np.column_stack([visits.logprob[rows], logprob[first]]).ravel(),
             reward=reward,
@@ -146,6 +144,7 @@ class branches(LookAhead):  # noqa: N801 - a group mode is called by its config 
             truncated=np.zeros(count, dtype=bool),
             **cost.facts(visits, state),
         )
+        return finite(rollout)
 
 
 def _by_member(rounds: list[Round]) -> tuple[NDArray, ...]:

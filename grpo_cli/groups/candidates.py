@@ -16,7 +16,7 @@ from grpo_cli.distributions import Categorical
 from grpo_cli.envs import Codec, Simulator
 from grpo_cli.errors import ConfigError
 from grpo_cli.groups.ahead import Cost, LookAhead, discounted
-from grpo_cli.groups.packing import check_finite
+from grpo_cli.groups.packing import finite
 from grpo_cli.groups.visits import Trail, Visits
 from grpo_cli.policies import Acts, Policy
 from grpo_cli.rollout import Floats, Ints, Rollout, tensors
@@ -186,11 +186,9 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
         """Make every candidate a member of one row."""
         size, count = self.group_size, len(tried.value)
         state = np.repeat(visits.drawn, size)
-        obs = visits.obs[state]
-        check_finite(obs, tried.value)
         by_policy = self.actions == "all" and self.weighting == "policy"
-        return Rollout(
-            obs=tensors(obs),
+        rollout = Rollout(
+            obs=tensors(visits.obs[state]),
             action=torch.from_numpy(tried.action),
             logprob=tried.logprob,
             reward=tried.value,
@@ -202,6 +200,7 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
             truncated=np.zeros(count, dtype=bool),  # an action is not cut off by a time limit
             **cost.facts(visits, state),
         )
+        return finite(rollout)
 
 
 class _Best:

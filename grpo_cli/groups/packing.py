@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from grpo_cli.errors import NonFinite
-from grpo_cli.rollout import LEARN, Episodes, Floats, Ints, Rollout, tensors
+from grpo_cli.rollout import LEARN, Episodes, Ints, Rollout, tensors
 from grpo_cli.walk import Outcome, Round
 
 
@@ -34,16 +34,14 @@ def pack(
         np.concatenate(column) for column in zip(*rounds, strict=True)
     )
     order = np.argsort(member, kind="stable")
-    obs, reward = obs[order], np.asarray(reward[order], dtype=np.float64)
-    check_finite(obs, reward)
     role = np.full(len(group), LEARN, dtype=np.int8) if role is None else role
     over = (outcome.terminated | outcome.truncated) & (role == LEARN)
     success = None if outcome.success is None else outcome.success[over]
-    return Rollout(
-        obs=tensors(obs),
+    rollout = Rollout(
+        obs=tensors(obs[order]),
         action=torch.from_numpy(action[order]),
         logprob=logprob[order],
-        reward=reward,
+        reward=np.asarray(reward[order], dtype=np.float64),
         member=member[order],
         step=step[order],
         weight=(role == LEARN)[member[order]].astype(np.float64),
@@ -58,15 +56,28 @@ def pack(
         env_s=outcome.env_s,
         act_s=outcome.act_s,
     )
+    return finite(rollout)
 
 
-def check_finite(obs: NDArray, reward: Floats) -> None:
-    """Refuse numbers that no policy can learn from."""
-    columns = [(f"observation, in its entry {path}", obs[path]) for path in obs.dtype.names or ()]
-    columns += [("reward", reward)] if columns else [("observation", obs), ("reward", reward)]
-    for name, values in columns:
-        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
-            raise NonFinite(
-                f"the environment returned a non-finite {name}",
-                "mend the environment, or lower lr if the actions have grown without bound",
-            )
+def finite(rollout: Rollout) -> Rollout:
+    """Return a rollout that a policy can learn from.
+
+    Raises:
+        NonFinite: a reward or an observation is nan or inf; says where the first of them is.
+    """
+    seen = rollout.obs if isinstance(rollout.obs, dict) else {"": rollout.obs}
+    columns = {f"observation {path}".rstrip(): values for path, values in seen.items()}
+    for name, values in {**columns, "reward": torch.from_numpy(rollout.reward)}.items():
+        if not values.is_floating_point() or (good := values.isfinite()).all():
+            continue
+        row = int(torch.nonzero(~good)[0, 0])
+        member, step = rollout.member[row], rollout.step[row]
+        if rollout.parent_step is not None:  # a look-ahead that began inside an episode
+            step = step + rollout.parent_step[member]
+        raise NonFinite(
+            f"non-finite {name} at step {step} of the episode with seed {rollout.seed[member]}",
+            "mend the environment or the reward function, or lower lr if the actions have grown "
+            "without bound",
+            rollout,
+        )
+    return rollout

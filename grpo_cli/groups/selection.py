@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from grpo_cli.errors import NonFinite
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import Purpose, rng
 from grpo_cli.reward_functions import Columns
@@ -105,7 +106,13 @@ class Selection:
         start, missing = 0, self.num_groups
         while missing and len(rounds) <= self.max_resample:
             groups = range(start, start + missing)
-            rollout = self._select(self.mode.sample(policy, update, groups), update, groups)
+            try:
+                rollout = self.mode.sample(policy, update, groups)
+            except NonFinite as error:
+                if error.rollout is not None:  # the rounds before it were simulated as well
+                    error.rollout = join([*rounds, error.rollout])
+                raise
+            rollout = self._select(rollout, update, groups)
             missing, start = 0, groups.stop
             if self.drop_dead:
                 live = self.worth(rollout).spread(rollout)

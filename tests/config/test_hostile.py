@@ -116,8 +116,20 @@ def test_a_link_out_of_the_run_is_not_followed(run, tmp_path):
         evaluate(run)
 
 
-def test_what_is_kept_of_the_environment_variables(monkeypatch):
-    monkeypatch.setenv("NAMED", "a secret")
-    run = Path(train("env=CartPole-v1", "+env.kwargs={}", "name=${oc.env:NAMED}")["run"])
-    assert "a secret" not in (run / "config.yaml").read_text()
-    assert "${oc.env:NAMED}" in (run / "config.yaml").read_text()
+def test_no_file_of_a_run_knows_what_an_environment_variable_holds(place, monkeypatch):
+    (place / "my_locked.py").write_text(
+        "from my_env import Guess\n\n\nclass Locked(Guess):\n"
+        "    def __init__(self, token, more):\n        assert token == more[0] == 'a secret'\n"
+        "    def step(self, action):\n        return *super().step(action)[:4], {}\n"
+    )
+    monkeypatch.setenv("TOKEN", "a secret")
+    words = ["env=./my_locked.py:Locked", "env.max_steps=9", "++env.kwargs.token=${oc.env:TOKEN}"]
+    words += ["++env.kwargs.more=[${oc.env:TOKEN}]", "name=x"]
+    run = Path(train(*words, "sinks=[tensorboard]")["run"])
+    files = [path for path in run.rglob("*") if path.is_file()]
+    assert len(files) > 8
+    assert not [path.name for path in files if b"a secret" in path.read_bytes()]
+    assert "${oc.env:TOKEN}" in (run / "config.yaml").read_text()
+    [events] = run.glob("events.*")
+    assert b"${oc.env:TOKEN}" in events.read_bytes()
+    assert evaluate(run)["eval"]

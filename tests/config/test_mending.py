@@ -3,15 +3,19 @@
 import json
 from pathlib import Path
 
+import faults
+import numpy as np
 import pytest
 import torch
+from resumed import assert_equal, begin, go_on, interrupted, metrics
 from small_runs import own_place
 
 from grpo_cli import checkpoint
 from grpo_cli.config.compose import compose
 from grpo_cli.config.jobs import train_job
 from grpo_cli.config.mending import packed, unpacked
-from grpo_cli.errors import NonFinite
+from grpo_cli.config.replay import replay
+from grpo_cli.errors import NonFinite, Stopped
 from grpo_cli.sinks.view import View
 
 # The third update is broken in its second minibatch, after the policy has moved in the first.
@@ -97,3 +101,72 @@ def test_what_breaks_again_and_again_ends_the_run():
         train("nan=skip", "total_steps=100_000", f"+loss.at={list(range(10, 60))}".replace(" ", ""))
     [run] = Path("runs").glob("*/*")
     assert [path.name for path in run.glob("crash-*")] == ["crash-000006"]
+
+
+LEAKY = f"env={faults.__file__}:Leaky"
+LONG = ["total_steps=1500", "save_every=400", "eval_every=10_000", "eval.final_episodes=1"]
+MODES = (
+    [],
+    ["group=windows"],
+    ["group.candidates=5", "group.drop_dead=true", "group.max_resample=2"],
+    ["group=candidates", "group.horizon=3", "advantage=outcome"],
+    ["group=branches", "group.horizon=3"],
+)
+
+
+def undone(run):
+    """Which updates were not finite."""
+    return [number for number, line in enumerate(metrics(run)) if line["train/epochs"] == 0]
+
+
+@pytest.mark.parametrize("words", MODES, ids=lambda words: words[0] if words else "episodes")
+def test_rewards_that_are_nan_are_written_down_and_can_be_seen_again(words):
+    with pytest.raises(NonFinite, match="non-finite reward at step") as caught:
+        begin(*words, "total_steps=100_000", env=LEAKY)
+    [bundle] = Path("runs").glob("*/*/crash-*")
+    assert f"grpo doctor replay={bundle}" in caught.value.fix
+    again = replay(str(bundle), view=View(quiet=True), trusted=False)
+    # in what was written down, and in an environment that is asked again
+    assert again["error"] == again["sampled"] == caught.value.what
+    assert again["columns"]["reward"]["not_finite"] > 0
+
+
+def test_skip_learns_nothing_from_a_rollout_that_is_not_finite():
+    run = begin("nan=skip", *LONG, env=LEAKY)
+    lines = metrics(run)
+    broken = undone(run)
+    assert 0 < len(broken) < len(lines)
+    for number in broken:
+        assert set(lines[number]) <= {"step", "train/epochs", "train/n_updates"} | {
+            name for name in lines[number] if name.startswith("eval/")
+        }
+        # its steps were simulated, and count
+        assert lines[number]["step"] > lines[number - 1]["step"]
+
+
+@pytest.mark.parametrize(("every", "times"), [(95, 9), (430, 2)])
+def test_a_run_that_goes_back_can_be_interrupted_anywhere(monkeypatch, every, times):
+    """The checkpoints of interruptions are newer than the one to go back to, and not meant."""
+    words = ["nan=rollback", "checkpoint.keep=2", *LONG]
+    straight = begin("name=straight", *words, env=LEAKY)
+    assert len(undone(straight)) > 3
+    run, _ = interrupted(monkeypatch, every, *words, env=LEAKY)
+    for _ in range(times - 1):
+        monkeypatch.setenv("FAULT", f"SIGTERM:{every}")
+        with pytest.raises(Stopped):
+            go_on(run)
+    monkeypatch.delenv("FAULT", raising=False)
+    go_on(run)
+    assert_equal(straight, run)
+
+
+def test_a_reward_function_that_is_not_finite_is_seen_again(place):
+    (place / "my_reward.py").write_text(
+        "def bad(rollout):\n    return rollout.reward / (rollout.step < 7)\n"
+    )
+    with np.errstate(divide="ignore"), pytest.raises(NonFinite, match="bad returned inf") as caught:
+        begin("reward.functions=[./my_reward.py:bad]", env=LEAKY)
+    [bundle] = Path("runs").glob("*/*/crash-*")
+    with np.errstate(divide="ignore"):
+        again = replay(str(bundle), view=View(quiet=True), trusted=False)
+    assert (again["error"], again["sampled"]) == (caught.value.what, None)

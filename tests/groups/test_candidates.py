@@ -203,5 +203,5 @@ def test_what_does_not_fit_is_refused():
 def test_reward_functions_that_cannot_be_learned_from():
     with pytest.raises(ConfigError, match=r"<lambda> returned shape \(12, 2\) for 12 transitions"):
         tried(source(), reward=TransitionReward(lambda s, a, n: s))
-    with pytest.raises(NonFinite, match="returned nan or inf"):
+    with pytest.raises(NonFinite, match="non-finite reward at step"):
         tried(source(), reward=TransitionReward(lambda s, a, n: s[:, 0] / 0.0))

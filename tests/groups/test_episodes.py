@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ from builders import cartpole, make_cartpole_policy, make_sampler
 from grpo_cli.envs.pool import EnvPool
 from grpo_cli.errors import ConfigError, NonFinite
 from grpo_cli.groups import check_memory
-from grpo_cli.groups.packing import check_finite
+from grpo_cli.groups.packing import finite
 
 needs_envpool = pytest.mark.skipif(not EnvPool.installed(), reason="extra `fast`")
 BACKENDS = ["sync", "native", "async", pytest.param("envpool", marks=needs_envpool)]
@@ -109,13 +111,22 @@ def test_shared_noise_with_different_starts_gives_the_same_first_action():
     assert (first == first[:, :1]).all()
 
 
-def test_numbers_that_are_not_finite_are_refused():
-    good = np.ones(3)
-    with pytest.raises(NonFinite, match="observation"):
-        check_finite(np.array([1.0, np.inf]), good)
-    with pytest.raises(NonFinite, match="reward"):
-        check_finite(good, np.array([np.nan]))
-    check_finite(np.ones(3, dtype=np.uint8), good)
+def test_the_first_number_that_is_not_finite_is_named():
+    source = cartpole()
+    good = make_sampler(source, num_groups=2, group_size=3).sample(make_cartpole_policy(source), 0)
+    assert finite(good) is good
+    row = int(good.first_row[4]) + 2  # the third step of the fifth member
+    reward = good.reward.copy()
+    reward[[row, row + 5]] = np.nan, np.inf
+    says = f"non-finite reward at step 2 of the episode with seed {good.seed[4]}"
+    with pytest.raises(NonFinite, match=says) as found:
+        finite(replace(good, reward=reward))
+    assert found.value.rollout.reward is reward
+    obs = good.obs.clone()
+    obs[row + 1, 3] = np.inf
+    with pytest.raises(NonFinite, match="non-finite observation at step 3"):
+        finite(replace(good, obs=obs))
+    finite(replace(good, obs=good.obs.to(torch.uint8)))
 
 
 def test_a_rollout_larger_than_half_the_free_memory_is_refused():
