@@ -22,15 +22,18 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     # Whole episodes from one start; the figures are PPO's.
     "episodes": {
         "learning_rate": 3e-4, "n_steps": 2048, "batch_size": 64, "samples_per_time_step": 8,
-        "target_kl": None,
+        "target_kl": None, "normalize_advantage": True,
     },
     # Actions drawn at a visited state: preset=sb3_contrib.
     "drawn": {
         "learning_rate": 2e-3, "n_steps": 32, "batch_size": 40, "samples_per_time_step": 5,
-        "target_kl": 0.03,
+        "target_kl": 0.03, "normalize_advantage": False,
     },
     # All actions of a visited state: preset=sb3_grpo.
-    "all": {"learning_rate": 3e-4, "n_steps": 256, "batch_size": 64, "target_kl": None},
+    "all": {
+        "learning_rate": 3e-4, "n_steps": 256, "batch_size": 64, "target_kl": None,
+        "normalize_advantage": True,
+    },
 }  # fmt: skip
 GROUPS = ("auto", "episodes", "candidates")
 
@@ -51,7 +54,8 @@ class Keywords:
         n_epochs: passes over the rows in an update.
         gamma: discount per step.
         clip_range: of the probability ratio; a number or `f(remaining)`.
-        normalize_advantage: divide advantages by their standard deviation over the rollout.
+        normalize_advantage: divide advantages by their standard deviation, over the rollout, or
+            over the actions of a state where all are tried; None: not where actions are drawn.
         ent_coef: weight of the entropy bonus.
         max_grad_norm: gradients are scaled down to this norm.
         target_kl: no further epoch once KL(old || new) exceeds it, nats; None: never,
@@ -87,7 +91,7 @@ class Keywords:
     gae_lambda: float = 0.95
     clip_range: Scheduled = _key(0.2, above=0)
     clip_range_vf: Any = None
-    normalize_advantage: bool = True
+    normalize_advantage: bool = _key(None)
     ent_coef: float = _key(0.0, low=0)
     vf_coef: float = 0.5
     max_grad_norm: float | None = _key(0.5, above=0)

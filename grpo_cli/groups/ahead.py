@@ -109,6 +109,24 @@ class AheadNoise(ActionNoise):
         return np.where((step == 0)[:, None], self.first[member], later)
 
 
+class Some(ActionNoise):
+    """Noise of some members, under new numbers from 0.
+
+    Args:
+        noise: of all members.
+        members: which of them, [M].
+    """
+
+    def __init__(self, noise: ActionNoise, members: Ints) -> None:
+        self._noise = noise
+        self._number = members
+        self.members = len(members)
+
+    def at(self, step: Ints, member: Ints) -> NDArray[np.float64]:
+        """Return noise in [0, 1) for members [B] at their own steps [B]: [B, W]."""
+        return self._noise.at(step, self._number[member])
+
+
 class Cost:
     """What an update simulates beside its walks.
 
@@ -251,15 +269,23 @@ class LookAhead:
         noise: AheadNoise,
         cost: Cost,
         first: NDArray | None = None,
+        members: Ints | None = None,
     ) -> tuple[list[Round], Outcome]:
-        """Let `group_size` members go on from each of V states [V, ...], and count the cost."""
+        """Let members go on from V states [V, ...], and count the cost.
+
+        There are `group_size` members for each state; where `members` is given, [M], these of them
+        go on, and `first` is theirs, [M, ...].
+        """
+        if members is None:
+            members = np.arange(len(states) * self.group_size)
+        state = members // self.group_size
         rounds, outcome = look_ahead(
             self.backend,
             self.codec,
             policy,
-            np.repeat(states, self.group_size, axis=0),
-            np.repeat(obs, self.group_size, axis=0),
-            noise,
+            states[state],
+            obs[state],
+            Some(noise, members),
             first=first,
             horizon=self.horizon,
             reward=self.reward,

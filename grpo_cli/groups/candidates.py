@@ -59,7 +59,8 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
         reward: of a transition; None: the environment's own.
         actions: `drawn` from the policy | `all` of a discrete space.
         horizon: steps of a look-ahead, the tried action included; None: to the episode's end.
-        shared_noise: after the tried actions, those of a state get the same action noise.
+        shared_noise: after the tried actions, those of a state get the same action noise; an action
+            that is drawn twice is then simulated once.
         commit: the walk goes on with the action it drew (`sampled`, the first candidate) or with
             the candidate of the largest value (`best`: then every visited state is tried out).
         weighting: an action of `all` counts by the policy's probability (`policy`) or like any
@@ -161,10 +162,15 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
             action, logprob = family.sample(params, noise.first)
             if own is not None:
                 action[::size], logprob[::size] = own
-        first = self.codec.decode(action)
-        rounds, outcome = self._ahead(policy, states, obs, noise, cost, first)
-        value = discounted(rounds, self.gamma, len(action))
-        return Tried(action, logprob, value, outcome.terminated)
+        if self.shared_noise:  # the same action in the same state goes on the same
+            state = np.repeat(np.arange(len(obs)), size)
+            members, same = _distinct(np.column_stack([state, action]))
+        else:
+            members = same = np.arange(len(action))
+        first = self.codec.decode(action[members])
+        rounds, outcome = self._ahead(policy, states, obs, noise, cost, first, members)
+        value = discounted(rounds, self.gamma, len(members))[same]
+        return Tried(action, logprob, value, outcome.terminated[same])
 
     def _warn_if_equal(self, value: Floats) -> None:
         """Say at first when nothing can be learned: a tiled reward, or too short a look-ahead."""
@@ -237,6 +243,13 @@ class _Best:
         best = tried.value.reshape(len(obs), -1).argmax(axis=1)
         place = best + np.arange(len(obs)) * (len(tried.value) // len(obs))
         return tried.action[place], tried.logprob[place]
+
+
+def _distinct(rows: NDArray) -> tuple[Ints, Ints]:
+    """Return places of rows that differ, ascending, and to which of them each row is equal."""
+    _, place, same = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(place)
+    return place[order], np.argsort(order)[same]
 
 
 def _joined(parts: list[Tried]) -> Tried:

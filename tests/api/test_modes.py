@@ -144,11 +144,12 @@ def test_updates_visit_n_steps_states_and_every_simulated_step_counts():
     made = model(given, samples_per_time_step=4)
     ticks = []
     made.learn(1, callback=lambda seen, _: ticks.append(seen))
-    # 2 environments x 40 states; 14 x 2 walks of 3 steps pass 84, and each of 80 x 4 actions is
-    # followed to the end, 3, 2 or 1 steps.
+    # 2 environments x 40 states; 14 x 2 walks of 3 steps pass 84, and each action that was drawn
+    # there, of 80 x 4, is followed to the end, 3, 2 or 1 steps: once where it was drawn again.
     rollout = made._mode.sample(made.policy, 0)
     assert len(rollout.reward) == 80 * 4
-    ahead = 4 * (3 - np.asarray(rollout.parent_step)[::4]).sum()
+    distinct = [len({*four}) for four in rollout.action.reshape(80, 4).tolist()]
+    ahead = (distinct * (3 - np.asarray(rollout.parent_step)[::4])).sum()
     assert made.num_timesteps == rollout.sim_steps == 84 + ahead
     assert len(ticks) == -(-rollout.sim_steps // 2)
     episodes = [info["episode"]["l"] for seen in ticks for info in seen["infos"] if info]

@@ -64,6 +64,21 @@ def test_the_first_drawn_candidate_is_the_walks_own_action():
     assert rollout.obs[::3, 0].tolist() == [0, *own.cumsum(0).tolist()[:-1]]  # what was paid so far
 
 
+def test_an_action_drawn_twice_is_simulated_once_and_worth_the_same():
+    drawn = tried(source(), num_groups=6, horizon=3, walks=1)
+    every = tried(source(), num_groups=6, horizon=3, walks=1, actions="all")
+    action = by_state(drawn, drawn.action[:, 0])
+    value = np.take_along_axis(by_state(every, every.reward), action, axis=1)
+    assert by_state(drawn, drawn.reward).tolist() == value.tolist()
+    distinct = [len({*row}) for row in action.tolist()]
+    assert min(distinct) < 3
+    # One walk of 6 steps; at most three steps ahead of each.
+    ahead = np.multiply(distinct, [3, 3, 3, 3, 2, 1]).sum()
+    assert drawn.sim_steps == 6 + ahead
+    apart = tried(source(), num_groups=6, horizon=3, walks=1, shared_noise=False)
+    assert apart.sim_steps == every.sim_steps  # chance tells them apart
+
+
 def test_groups_are_the_same_however_many_others_are_drawn():
     few, many = (
         tried(source(), num_groups=n, walks=2, state_frac=f) for n, f in ((3, 0.25), (7, 1.0))
@@ -202,6 +217,6 @@ def test_what_does_not_fit_is_refused():
 
 def test_reward_functions_that_cannot_be_learned_from():
     with pytest.raises(ConfigError, match=r"<lambda> returned shape \(12, 2\) for 12 transitions"):
-        tried(source(), reward=TransitionReward(lambda s, a, n: s))
+        tried(source(), actions="all", reward=TransitionReward(lambda s, a, n: s))
     with pytest.raises(NonFinite, match="non-finite reward at step"):
         tried(source(), reward=TransitionReward(lambda s, a, n: s[:, 0] / 0.0))
