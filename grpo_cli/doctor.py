@@ -23,6 +23,9 @@ from grpo_cli.errors import GrpoError
 EXTRAS = {
     "fast": ("envpool", "EnvPool's fast versions of common environments"),
     "box2d": ("Box2D", "LunarLander, BipedalWalker, CarRacing"),
+    "mujoco": ("mujoco", "Hopper, HalfCheetah, Ant, Humanoid"),
+    "atari": ("ale_py", "Atari games (ALE/Pong-v5)"),
+    "minigrid": ("minigrid", "MiniGrid and BabyAI levels"),
     "video": ("imageio_ffmpeg", "films of episodes (ffmpeg)"),
 }
 SEEDS = (11, 12, 13)

@@ -55,18 +55,14 @@ class Observations:
         self.entries = entries(space)
         for path, leaf in self.entries.items():
             _check(path, leaf)
-        self._plain = not isinstance(space, spaces.Dict | spaces.Tuple)
-        try:
-            self.dtype = (
-                _dtype(space)
-                if self._plain
-                else np.dtype([(p, _dtype(s), s.shape) for p, s in self.entries.items()])
-            )
-        except ValueError as error:
+        if len(self.entries) < len(list(_leaves(space))):
             raise ConfigError(
-                f"two entries of the observation have one path: {error}",
-                "rename a key that contains a dot",
-            ) from error
+                "two entries of the observation have the same path",
+                "rename the key that contains a dot",
+            )
+        self._plain = not isinstance(space, spaces.Dict | spaces.Tuple)
+        fields = [(path, _dtype(leaf), leaf.shape) for path, leaf in self.entries.items()]
+        self.dtype = _dtype(space) if self._plain else np.dtype(fields)
 
     @property
     def row_bytes(self) -> int:

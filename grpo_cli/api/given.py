@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
-from grpo_cli.config.env_ids import import_namespace
+from grpo_cli.config.env_ids import import_package
 from grpo_cli.envs import EnvSource, open_env
 from grpo_cli.errors import ConfigError
 
@@ -51,7 +51,7 @@ def opened(env: Any, bounds: str = "clip") -> Opened:
         EnvError: its constructor raised.
     """
     if isinstance(env, str):
-        import_namespace(env)
+        import_package(env)
         source = open_env(env, bounds=bounds, masks=False)
         return Opened(source, None, source)
     envs = _each(env)

@@ -5,6 +5,7 @@ import typer
 from grpo_cli.cli import (
     config,
     doctor,
+    envs,
     evaluate,
     flags,
     inspect,
@@ -34,7 +35,7 @@ def grpo(context: typer.Context, version: flags.Version = False, help: flags.Hel
         context.get_help()
 
 
-for verb in (train, evaluate, config, presets, inspect, doctor, repro, tensorboard):
+for verb in (train, evaluate, config, presets, envs, inspect, doctor, repro, tensorboard):
     verb.register(app)
 
 

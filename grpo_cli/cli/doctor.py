@@ -54,7 +54,8 @@ def _checks(words: list[str]) -> Iterable[Any]:
 
     yield from examine.computer()
     if cfg is not None:
-        from grpo_cli.config.build import build_env, plain
+        from grpo_cli.config.build import plain
+        from grpo_cli.config.build_env import build_env
 
         yield from examine.environment(build_env(plain(cfg)))
 

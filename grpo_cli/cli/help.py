@@ -10,60 +10,16 @@ from rich.text import Text
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from grpo_cli import __version__
+from grpo_cli.cli import examples
 from grpo_cli.cli.door import describe, leave
 from grpo_cli.cli.screen import columns, show
 from grpo_cli.config import files
-from grpo_cli.config.schema import COMPONENTS, MISSING, EvalConf, TrainConf, everyday
+from grpo_cli.config.schema import COMPONENTS, MISSING, EnvConf, EvalConf, TrainConf, everyday
 from grpo_cli.config.suggest import did_you_mean
 from grpo_cli.config.values import Expected, typed
 from grpo_cli.errors import ConfigError
 
 Rows = Iterable[Sequence[str | Text]]
-
-EXAMPLES = (
-    ("grpo train env=CartPole-v1", "train until it is solved"),
-    ("grpo eval ckpt=last episodes=200", "score the newest run"),
-    ("grpo train -m env=CartPole-v1 seed=0,1,2", "three seeds, one after the other"),
-    ("grpo config env=CartPole-v1 lr=0.01", "where each value comes from"),
-    ("grpo presets", "published systems, for preset=NAME"),
-    ("grpo train resume=last", "go on with the newest run"),
-    ("grpo tensorboard", "the curves of all runs"),
-)
-EXIT_CODES = (
-    ("0", "done"),
-    ("1", "training or the environment failed"),
-    ("2", "words, config, environment id or checkpoint cannot be used"),
-    ("3", "an optional package is missing"),
-    ("4", "a number is not finite"),
-    ("5", "min_reward was not reached"),
-    ("130", "interrupted (Ctrl-C)"),
-    ("143", "terminated"),
-)
-TRAIN_EXAMPLES = (
-    ("grpo train env=CartPole-v1", "any Gymnasium id"),
-    ("grpo train env=./my_env.py:Valve env.kwargs.size=3", "your own class"),
-    ("grpo train env=Acrobot-v1 lr=1e-3 loss.eps_high=0.28", "change anything"),
-    ("grpo train env=CartPole-v1 preset=dapo loss.eps_high=0.3", "a published system"),
-    ("grpo train -m env=CartPole-v1 preset=dapo,gspo seed=0,1", "four runs"),
-)
-PRESETS_EXAMPLES = (
-    ("grpo presets", "all of them"),
-    ("grpo presets length", "those with this in their name, line or source"),
-    ("grpo presets 'g*po'", "those whose name looks like this"),
-    ("grpo presets dapo", "and the words that it stands for"),
-    ("grpo presets --json", "for programs"),
-)
-EVAL_EXAMPLES = (
-    ("grpo eval ckpt=last", "the newest run, both modes"),
-    ("grpo eval ckpt=best min_reward=475", "exit 5 when a mean is below"),
-    ("grpo eval ckpt=last mode=greedy episodes=500 --json", "for programs"),
-)
-DOCTOR_EXAMPLES = (
-    ("grpo doctor", "this computer"),
-    ("grpo doctor env=CartPole-v1", "an environment too; exit 1 when it is not fit"),
-    ("grpo doctor replay=RUN/crash-000012", "the update that was not finite, once more"),
-)
-
 
 # Click's base class of everything wrong with flags; Typer has no name of its own for it.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -88,9 +44,9 @@ class Verbs(TyperGroup):
         page.text("Usage", "grpo VERB [flags] [key=value ...]")
         verbs = ((name, _first_line(verb.help)) for name, verb in self.commands.items())
         page.rows("Verbs", verbs)
-        page.rows("Examples", EXAMPLES)
+        page.rows("Examples", examples.VERBS)
         page.text("More", "grpo VERB --help lists the flags and keys of a verb; grpo --version")
-        page.rows("Exit codes", EXIT_CODES, align="right")
+        page.rows("Exit codes", examples.EXIT_CODES, align="right")
         page.show()
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -136,7 +92,7 @@ class TrainCommand(_Verb):
 
     def sections(self, page: "Page") -> None:
         """Print keys, components and examples."""
-        page.rows("Keys", [_ENV_ROW, *_keys()], header=_HEADER)
+        page.rows("Keys", [_ENV_ROW, *_keys(EnvConf, "env."), *_keys()], header=_HEADER)
         page.rows("Components", _components(), header=("group", "choices, the default first"))
         page.text(
             "",
@@ -144,7 +100,7 @@ class TrainCommand(_Verb):
             "Own code takes a component's place: loss=my_pkg.fn +loss.beta=0.1",
             "grpo presets says what each preset is, and what it sets.",
         )
-        page.rows("Examples", TRAIN_EXAMPLES)
+        page.rows("Examples", examples.TRAIN)
         page.rows("Hydra's flags", _HYDRA)
 
 
@@ -156,7 +112,7 @@ class EvalCommand(_Verb):
     def sections(self, page: "Page") -> None:
         """Print keys and examples."""
         page.rows("Keys", _keys(EvalConf), header=_HEADER)
-        page.rows("Examples", EVAL_EXAMPLES)
+        page.rows("Examples", examples.EVAL)
 
 
 class ConfigCommand(_Verb):
@@ -183,7 +139,22 @@ class PresetsCommand(_Verb):
             "groups, epochs and budget stay those of the environment, where the system allows it.",
             "grpo config env=CartPole-v1 preset=dapo shows what comes from where.",
         )
-        page.rows("Examples", PRESETS_EXAMPLES)
+        page.rows("Examples", examples.PRESETS)
+
+
+class EnvsCommand(_Verb):
+    """`grpo envs`."""
+
+    usage = "grpo envs [flags] [pattern]"
+
+    def sections(self, page: "Page") -> None:
+        """Print what is listed, and examples."""
+        page.text(
+            "Environments",
+            "Any Gymnasium id can be trained on: also my_pkg:Env-v0 and ./my_env.py:MyEnv. Listed",
+            "are those of Gymnasium, ALE and MiniGrid. docs/environments.md has the rest.",
+        )
+        page.rows("Examples", examples.ENVS)
 
 
 class PathsCommand(_Verb):
@@ -204,7 +175,7 @@ class DoctorCommand(_Verb):
 
     def sections(self, page: "Page") -> None:
         """Print examples."""
-        page.rows("Examples", DOCTOR_EXAMPLES)
+        page.rows("Examples", examples.DOCTOR)
 
 
 class TensorboardCommand(_Verb):
@@ -260,14 +231,14 @@ class Page:
         show(*self._parts)
 
 
-def _keys(conf: type = TrainConf) -> list[tuple[str | Text, ...]]:
+def _keys(conf: type = TrainConf, prefix: str = "") -> list[tuple[str | Text, ...]]:
     rows: list[tuple[str | Text, ...]] = []
     for name, entry in everyday(conf).items():
         expected = Expected.of_field(entry)
         unit = entry.metadata["unit"]
         limits = f" ({expected.type_words}{', ' if unit else ''}{unit})"
         what = Text.assemble(entry.metadata["help"], (limits, "dim"))
-        rows.append((name, _default(expected), what))
+        rows.append((prefix + name, _default(expected), what))
     return rows
 
 

@@ -7,7 +7,6 @@ everything takes plain arguments.
 import inspect
 from collections.abc import Callable
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,9 +17,9 @@ from omegaconf import DictConfig, OmegaConf
 from grpo_cli import advantages, entropy, groups, kl, losses, policies, reward_functions, rewards
 from grpo_cli.config import files
 from grpo_cli.config.schema import is_own
-from grpo_cli.config.trust import KNOWN_MODULES, load_own, make_importable
-from grpo_cli.envs import Backend, EnvSource, make_backend, open_env
-from grpo_cli.errors import ConfigError, MissingPackage
+from grpo_cli.config.trust import load_own
+from grpo_cli.envs import Backend, EnvSource, make_backend
+from grpo_cli.errors import ConfigError
 from grpo_cli.policies import Policy, make_policy
 from grpo_cli.randomness import Purpose, rng
 from grpo_cli.reward_functions import weighted
@@ -126,40 +125,6 @@ def check_own(words: Words) -> None:
                 f"{part} cannot be code of your own yet, got {name}",
                 "env, reward, reward_scaling, advantage, loss, kl, entropy and policy can",
             )
-
-
-def build_env(words: Words) -> EnvSource:
-    """Open the environment a config names."""
-    env = words["env"]
-    own = load_own(env["id"]) if ".py:" in env["id"] else None
-    if own is None and ":" in env["id"]:
-        _look_for_package(env["id"])
-    policy = words["policy"]
-    return open_env(
-        env["id"], env["kwargs"], env["max_steps"], own, policy["bounds"], policy["std"]
-    )
-
-
-def _look_for_package(env_id: str) -> None:
-    """Let Gymnasium import the package of `pkg:Env-v0`, which registers the id.
-
-    Raises:
-        ConfigError: neither the working folder nor the installation has it.
-        MissingPackage: the same, of a package that is well known.
-    """
-    package = env_id.partition(":")[0]
-    make_importable(Path.cwd())
-    try:
-        found = find_spec(package) is not None
-    except (ImportError, ValueError):
-        found = False
-    if not found and package in KNOWN_MODULES:
-        raise MissingPackage(f"{env_id} needs {package}", f"pip install {package}")
-    if not found:
-        raise ConfigError(
-            f"{env_id}: there is no module {package}",
-            "install it, or run from the folder that contains it",
-        )
 
 
 def build_device(word: str) -> torch.device:

@@ -9,6 +9,7 @@ from typing import Any
 from grpo_cli import rundir
 from grpo_cli.checkpoint import Checkpoint, load_optimizer, optimizer_tensors
 from grpo_cli.config import build, fits
+from grpo_cli.config.build_env import build_env
 from grpo_cli.config.build_lookahead import MODES as LOOK_AHEAD
 from grpo_cli.config.build_lookahead import build_lookahead
 from grpo_cli.config.build_reward import build_reward
@@ -131,7 +132,7 @@ def build_all(words: dict[str, Any], view: View) -> Built:
     build.check_own(words)
     reward = build_reward(words)
     device = build.build_device(words["device"])
-    source = build.build_env(words)
+    source = build_env(words, view)
     fits.check_linear(words, source)
     policy = build.build_policy(words, source, device)
     if notice := fits.policy_notice(words, source):

@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from grpo_cli.config.combinations import check_combinations
+from grpo_cli.config.env_ids import require_package
 from grpo_cli.config.files import Layer, conf_dir, find, leaves
 from grpo_cli.config.schema import (
     COMPONENT_RULES,
@@ -27,6 +28,7 @@ from grpo_cli.config.schema import (
 )
 from grpo_cli.config.suggest import unknown_key
 from grpo_cli.config.values import Expected, typed
+from grpo_cli.config.wrappers import check_wrappers
 from grpo_cli.errors import ConfigError
 
 Dirs = tuple[Path, ...]
@@ -45,6 +47,7 @@ def check(cfg: DictConfig, choices: Tree, dirs: Dirs = ()) -> None:
 
     Raises:
         ConfigError: the first thing that is wrong, with the nearest valid names.
+        MissingPackage: the environment needs a package that is not installed.
     """
     _refuse_shadowed(choices, dirs)
     tree: Any = OmegaConf.to_container(cfg, resolve=True)
@@ -93,7 +96,9 @@ def _check_env(env: Tree, valid: list[str]) -> None:
             raise unknown_key(f"env.{key}", [*valid, *(f"env.{name}" for name in known)])
     if env["id"] == MISSING:
         raise ConfigError("no environment named", f"write {ENV_FORMS}")
+    require_package(env["id"])
     check_fields(env, everyday(EnvConf), "env.")
+    check_wrappers(env["wrappers"])
 
 
 def _component_layers(choices: Tree, dirs: Dirs) -> dict[tuple[str, str], Layer]:

@@ -115,11 +115,15 @@ def leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def choices(group: str, dirs: tuple[Path, ...] = ()) -> list[str]:
-    """Return the names that can be chosen for `group`, as far as there are files."""
+    """Return the names that can be chosen for `group`, as far as there are files.
+
+    Files that begin with `_` are there for others to take their settings from.
+    """
     found: set[str] = set()
     for folder in (conf_dir(), *dirs):
         root = folder / group
-        found |= {p.relative_to(root).with_suffix("").as_posix() for p in root.rglob("*.yaml")}
+        files = (path for path in root.rglob("*.yaml") if not path.name.startswith("_"))
+        found |= {path.relative_to(root).with_suffix("").as_posix() for path in files}
     return sorted(found)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from grpo_cli import checkpoint, rundir, video
-from grpo_cli.config import build
+from grpo_cli.config import build, wrappers
+from grpo_cli.config.build_env import build_env
 from grpo_cli.config.built import Built, build_all, require_env, take
 from grpo_cli.config.learner import absolute_reference
 from grpo_cli.config.mending import Mender
@@ -195,7 +196,7 @@ def eval_job(conf: EvalConf, *, view: View, trusted: bool) -> dict[str, Any]:
         )
     saved = checkpoint.load(path)
     words = build.plain(cfg)
-    source = build.build_env(words)
+    source = build_env(words)
     require_env(saved, path, source)
     policy = build.build_policy(words, source, build.build_device(conf.device))
     take(policy, saved, path, source)
@@ -226,6 +227,10 @@ def eval_job(conf: EvalConf, *, view: View, trusted: bool) -> dict[str, Any]:
 def _name_absolutely(cfg: DictConfig) -> None:
     """Let every file named in the config be found from any folder later on."""
     cfg.env.id = build.absolute(cfg.env.id)
+    listed = OmegaConf.to_container(cfg.env.wrappers, resolve=True)
+    cfg.env.wrappers = [
+        node | {"name": build.absolute(node["name"])} for node in wrappers.settled(listed)
+    ]
     for part in PARTS_WITH_CODE:
         cfg[part].name = build.absolute(cfg[part].name)
     if "functions" in cfg.reward and not is_own(cfg.reward.name):

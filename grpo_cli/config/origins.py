@@ -8,6 +8,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from grpo_cli.config.compose import Composed
+from grpo_cli.config.env_ids import family
 from grpo_cli.config.files import find, leaves
 from grpo_cli.config.schema import COMPONENTS
 
@@ -33,6 +34,8 @@ def _layers(composed: Composed) -> Iterator[tuple[str, set[str]]]:
         chosen = composed.choices.get(group)
         for choice in chosen if isinstance(chosen, list) else [chosen]:
             layer = find(group, choice, composed.dirs) if isinstance(choice, str) else None
+            if layer is None and group == "env":
+                layer = find(group, family(str(choice)) or "")
             if layer is not None:
                 yield layer.label, {key for key, _ in leaves(layer.content)}
 
@@ -84,10 +87,15 @@ def _lines(tree: dict[str, Any], prefix: str = "", depth: int = 0) -> Iterator[t
         if isinstance(value, dict) and value:
             yield name, ""
             yield from _lines(value, f"{prefix}{key}.", depth + 1)
+        elif isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
+            yield name, f"{prefix}{key}"
+            yield from ((f"{'  ' * depth}- {_scalar(entry)}", "") for entry in value)
         else:
             yield f"{name} {_scalar(value)}", f"{prefix}{key}"
 
 
 def _scalar(value: Any) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=True)
+    text = yaml.safe_dump(
+        value, default_flow_style=True, width=float("inf"), allow_unicode=True, sort_keys=False
+    )
     return text.removesuffix("\n").removesuffix("\n...")

@@ -76,7 +76,9 @@ def open_config(
         )
     names = trust.own_code(cfg)
     if not to_train:
-        names = [name for name in names if name in (str(cfg.env.id), str(cfg.policy.name))]
+        around = trust.wrapper_names(OmegaConf.to_container(cfg.env.wrappers))
+        acting = {str(cfg.env.id), str(cfg.policy.name), *around}
+        names = [name for name in names if name in acting]
     _require_trust(run, text, cfg, trusted, named, names)
     return cfg
 

@@ -47,6 +47,11 @@ def _node() -> Any:
     return field(default_factory=dict)
 
 
+def _list(help: str, says: str) -> Any:
+    rule = Rule(says=says)
+    return field(default_factory=list, metadata={"help": help, "unit": "", "rule": rule})
+
+
 def _device() -> Any:
     says = "auto, cpu, cuda or cuda:N"
     return _key("auto", says, pattern=r"auto|cpu|cuda(:\d+)?", says=says)
@@ -54,13 +59,21 @@ def _device() -> Any:
 
 @dataclass
 class EnvConf:
-    """The environment: its id, what `gymnasium.make` gets besides it, and a time limit."""
+    """The environment: its id, what `gymnasium.make` gets besides it, and what is around it."""
 
     id: str = MISSING
     kwargs: dict[str, Any] = _node()
     max_steps: int | None = _key(
         None, "time limit; null takes the environment's own", "steps", kind=int, low=1,
         optional=True,
+    )  # fmt: skip
+    wrappers: list[Any] = _list(
+        "Gymnasium's wrappers or your own around it, the first innermost",
+        "a list of Name, {Name: value} or {name: Name, parameter: value}",
+    )
+    fresh: str = _key(
+        "auto", "make it anew for every episode; auto: where a used one is not the same",
+        choices=("auto", "always", "never"),
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from grpo_cli.config.schema import LISTS_OF_CODE, NAMED, is_own
 from grpo_cli.config.suggest import did_you_mean, listed
 from grpo_cli.errors import ConfigError
 
-KNOWN_MODULES = ("gymnasium", "ale_py", "grpo_cli")
+KNOWN_MODULES = ("gymnasium", "ale_py", "minigrid", "grpo_cli")
 """Modules that an id may name (`ale_py:ALE/Pong-v5`) without being anybody's own code."""
 
 
@@ -113,8 +113,10 @@ def own_code(cfg: DictConfig) -> list[str]:
     nodes += list((tree.get("sinks") or {}).values())
     named = [str(node.get("name", "")) for node in nodes if isinstance(node, dict)]
     named += [name for key in LISTS_OF_CODE for name in _listed(tree, key)]
+    env = tree.get("env") or {}
+    named += wrapper_names(env.get("wrappers"))
     found = [name for name in named if is_own(name)]
-    env_id = str((tree.get("env") or {}).get("id", ""))
+    env_id = str(env.get("id", ""))
     if ":" in env_id or _is_dotted(env_id) or env_id in SHIMS:
         found.insert(0, env_id)
     return list(dict.fromkeys(name for name in found if not _is_known(name)))
@@ -125,6 +127,17 @@ def _listed(tree: Any, key: str) -> list[str]:
     for part in key.split("."):
         tree = tree.get(part) if isinstance(tree, dict) else None
     return [str(name) for name in tree] if isinstance(tree, list) else []
+
+
+def wrapper_names(listed: Any) -> list[str]:
+    """Return the names in `env.wrappers`, however they are written; see `config.wrappers`."""
+    names: list[str] = []
+    for entry in listed if isinstance(listed, list) else []:
+        if isinstance(entry, dict):
+            names += [str(entry["name"])] if "name" in entry else map(str, entry)
+        else:
+            names.append(str(entry))
+    return names
 
 
 def _is_dotted(env_id: str) -> bool:

@@ -5,7 +5,7 @@ import re
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import Field, dataclass
 from types import UnionType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from grpo_cli.config.schema import MISSING, Rule
 from grpo_cli.config.suggest import did_you_mean, listed
@@ -35,6 +35,8 @@ class Expected:
     def of_field(cls, entry: Field[Any]) -> "Expected":
         """Read a dataclass field with a rule in its metadata."""
         rule: Rule = entry.metadata["rule"]
+        if get_origin(entry.type) is list:
+            return cls(rule, None, many=True, default=[])
         union = isinstance(entry.type, UnionType)
         options = get_args(entry.type) if union else (entry.type,)
         kind = rule.kind or next((kind for kind in _ONE if kind in options), None)
@@ -122,6 +124,8 @@ class Expected:
     @property
     def _noun(self) -> str:
         rule, kind = self.rule, self.kind or object
+        if self.many and rule.says:
+            return rule.says
         if self.many:
             return f"a list of {listed(rule.choices) or _MANY.get(kind, 'values')}"
         if rule.choices:

@@ -79,7 +79,8 @@ def register(words: list[str], dirs: Dirs = ()) -> dict[str, str]:
         store.repo.pop(group, None)
     store.store(name="schema", node=TrainConf)
     for env_id in env_ids.listed_ids():
-        _offer("env", env_id, dirs)
+        if env_ids.family(env_id) is None:  # hundreds of games and levels would cost 0.1 s
+            _offer("env", env_id, dirs)
     chosen = [pair for word in words for pair in choices_in(word)]
     for group, choice in chosen:
         if _has_no_file(group, choice):
@@ -147,6 +148,9 @@ def _offer(group: str, choice: str, dirs: Dirs) -> None:
     if choice.endswith(".py"):
         raise ConfigError(f"{group}={choice} names a file", f"name what is in it: {choice}:Name")
     folder, _, name = f"{group}/{choice.lstrip('/')}".rpartition("/")
-    node = {"id" if group == "env" else "name": choice}
+    node: dict[str, Any] = {"id" if group == "env" else "name": choice}
+    family = env_ids.family(choice) if group == "env" else None
+    if family is not None:
+        node = {"defaults": [f"/env/{family}", "_self_"], **node}
     package = f"sinks.{re.sub(r'[^0-9A-Za-z]+', '_', choice)}" if group == "sinks" else group
     ConfigStore.instance().store(group=folder, name=name, node=node, package=package)

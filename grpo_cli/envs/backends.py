@@ -102,7 +102,7 @@ def _fastest(source: EnvSource, restarts: bool) -> tuple[str, str]:
     if is_native(source):
         return "native", "Gymnasium has a vector version of this id"
     entry = parity().get(source.id)
-    if entry is None or source.kwargs or source.masked:
+    if entry is None or source.kwargs or source.wrappers or source.masked:
         return "sync", "works for every environment"
     if not entry["agrees"]:
         return "sync", "EnvPool's version of this id differs from Gymnasium's"
@@ -126,7 +126,9 @@ def _require_pool(source: EnvSource) -> None:
     require_envpool()
     import envpool
 
-    if source.id not in envpool.list_all_envs() or source.kwargs or source.masked:
+    changed = source.kwargs or source.wrappers or source.masked
+    if source.id not in envpool.list_all_envs() or changed:
         raise ConfigError(
-            f"EnvPool has no {source.id} with these arguments", "use backend=sync, or backend=auto"
+            f"EnvPool has no {source.id} with these arguments and wrappers",
+            "use backend=sync, or backend=auto",
         )

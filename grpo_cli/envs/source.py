@@ -1,16 +1,17 @@
 """Where environments come from: an id and its arguments, opened once and made many times."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
 from gymnasium import spaces
-from gymnasium.wrappers import TimeLimit
 
+from grpo_cli.envs.display import draw_in_memory
 from grpo_cli.envs.masks import MaskFromInfo, reports_mask
 from grpo_cli.envs.spaces import Codec, action_codec
+from grpo_cli.envs.wrappers import Renewed, Wrapper, first_line, wrapped
 from grpo_cli.errors import ConfigError, EnvError, GrpoError, MissingPackage
 from grpo_cli.observations import Observations
 
@@ -31,6 +32,8 @@ class EnvSource:
         action_space: as declared.
         codec: turns flat actions [A] into the environment's own.
         masked: `info` holds a mask of the actions.
+        wrappers: what stands around it, the first innermost.
+        fresh: it is made anew for every episode.
     """
 
     id: str
@@ -42,6 +45,8 @@ class EnvSource:
     codec: Codec
     masked: bool
     _construct: Callable[..., gym.Env] = field(repr=False)
+    wrappers: tuple[Wrapper, ...] = ()
+    fresh: bool = False
 
     @property
     def slug(self) -> str:
@@ -49,7 +54,7 @@ class EnvSource:
         return self.id.rpartition(":")[2].replace("/", "-")
 
     def make(self, render_mode: str | None = None) -> gym.Env:
-        """Make one plain environment with the time limit.
+        """Make one environment with its wrappers and the time limit.
 
         Args:
             render_mode: None for training; rendering slows some environments threefold.
@@ -58,8 +63,13 @@ class EnvSource:
             EnvError: the constructor raised.
         """
         extra = {} if render_mode is None else {"render_mode": render_mode}
-        env = _construct(self.id, self._construct, {**self.kwargs, **extra}, self.max_steps)
-        return MaskFromInfo(env) if self.masked else env
+
+        def make() -> gym.Env:
+            env = _made(self.id, self._construct, {**self.kwargs, **extra})
+            env = wrapped(self.id, env, self.wrappers, self.max_steps)
+            return MaskFromInfo(env) if self.masked else env
+
+        return Renewed(make) if self.fresh else make()
 
 
 def open_env(
@@ -70,6 +80,7 @@ def open_env(
     bounds: str = "clip",
     std: str = "parameter",
     masks: bool = True,
+    wrappers: Sequence[Wrapper] = (),
 ) -> EnvSource:
     """Make an environment once, check its spaces and remember its facts.
 
@@ -81,41 +92,45 @@ def open_env(
         bounds: how the bounds of Box actions are respected, `clip` or `tanh`.
         std: where log-stds of Box actions come from, `parameter` or `state`.
         masks: take up a mask of the actions where `info` holds one.
+        wrappers: what to put around it, the first innermost; spaces are those outside.
 
     Raises:
-        ConfigError: no such id, or a space that is not supported.
+        ConfigError: no such id, a space that is not supported, or a wrapper that does not fit.
         MissingPackage: the environment needs a package that is not installed.
         EnvError: the constructor raised.
     """
+    draw_in_memory()
     kwargs = dict(kwargs or {})
     construct = own_class or _registered(env_id)
-    env = _construct(env_id, construct, kwargs, max_steps)
+    plain = _made(env_id, construct, kwargs)
+    limit = max_steps or (plain.spec.max_episode_steps if plain.spec else None)
+    if limit is None:
+        limit = DEFAULT_LIMIT
+        warnings.warn(
+            f"{env_id} has no time limit: episodes are cut after {limit:,} steps "
+            "(env.max_steps=N sets another limit)",
+            stacklevel=2,
+        )
     try:
+        env = wrapped(env_id, plain, wrappers, limit)
         codec = action_codec(env_id, env.action_space, bounds, std)
         masked = masks and _reports_mask(env)
         shown = (MaskFromInfo(env) if masked else env).observation_space
         _check_readable(env_id, shown)
-        limit = max_steps or (env.spec.max_episode_steps if env.spec else None)
-        if limit is None:
-            limit = DEFAULT_LIMIT
-            warnings.warn(
-                f"{env_id} has no time limit: episodes are cut after {limit:,} steps "
-                "(env.max_steps=N sets another limit)",
-                stacklevel=2,
-            )
         return EnvSource(
             id=env_id,
             kwargs=kwargs,
             max_steps=int(limit),
-            reward_threshold=env.spec.reward_threshold if env.spec else None,
+            reward_threshold=plain.spec.reward_threshold if plain.spec else None,
             observation_space=shown,
             action_space=env.action_space,
             codec=codec,
             masked=masked,
             _construct=construct,
+            wrappers=tuple(wrappers),
         )
     finally:
-        env.close()
+        plain.close()
 
 
 def _reports_mask(env: gym.Env) -> bool:
@@ -143,9 +158,7 @@ def _registered(env_id: str) -> Callable[..., gym.Env]:
     return construct
 
 
-def _construct(
-    env_id: str, construct: Callable[..., gym.Env], kwargs: dict[str, Any], max_steps: int | None
-) -> gym.Env:
+def _made(env_id: str, construct: Callable[..., gym.Env], kwargs: dict[str, Any]) -> gym.Env:
     """Call a constructor; whatever goes wrong becomes one line."""
     try:
         env = construct(**kwargs)
@@ -153,13 +166,13 @@ def _construct(
         raise
     except gym.error.DependencyNotInstalled as error:
         raise MissingPackage(
-            f"{env_id} needs a package that is not installed", _first_line(error)
+            f"{env_id} needs a package that is not installed", first_line(error)
         ) from error
     except gym.error.UnregisteredEnv as error:
-        raise ConfigError(f"no environment {env_id}: {_first_line(error)}") from error
+        raise ConfigError(f"no environment {env_id}: {first_line(error)}") from error
     except Exception as error:
         raise EnvError(
-            f"{env_id} could not be made: {type(error).__name__}: {_first_line(error)}",
+            f"{env_id} could not be made: {type(error).__name__}: {first_line(error)}",
             "check env.kwargs, or run again with --debug for the traceback",
         ) from error
     if not isinstance(env, gym.Env):
@@ -167,17 +180,4 @@ def _construct(
             f"{env_id} returned a {type(env).__name__}, not a gymnasium.Env",
             "derive the class from gymnasium.Env",
         )
-    own_limit = env.spec.max_episode_steps if env.spec else None
-    if max_steps is not None and max_steps != own_limit:
-        env = TimeLimit(_without_limit(env), max_steps)
     return env
-
-
-def _without_limit(env: gym.Env) -> gym.Env:
-    """Take off an outer time limit, so that a longer one can take effect."""
-    return env.env if isinstance(env, TimeLimit) else env
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

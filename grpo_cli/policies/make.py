@@ -63,8 +63,8 @@ def make_policy(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         body = make_body(read)
-    normaliser = make_normaliser(read) if normalise else None
-    policy = Policy(body, _num_features(body, read), family, log_std, normaliser, reading)
+        normaliser = make_normaliser(read) if normalise else None
+        policy = Policy(body, _num_features(body, read), family, log_std, normaliser, reading)
     noise = torch.Generator().manual_seed(seed)
     for layer in policy.modules():
         if isinstance(layer, LAYERS) and (init == "orthogonal" or layer is policy.head):

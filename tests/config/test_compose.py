@@ -49,7 +49,8 @@ def test_every_shipped_choice_composes(word: str):
 )
 def test_environments_without_a_file(word: str, env_id: str):
     env = compose([word]).env
-    assert env == {"id": env_id, "kwargs": {}, "max_steps": None}
+    plain = {"kwargs": {}, "max_steps": None, "wrappers": [], "fresh": "auto"}
+    assert env == {"id": env_id, **plain}
 
 
 def test_an_id_is_never_imported_while_composing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -73,7 +74,7 @@ def test_a_known_namespace_that_is_not_installed(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "ale_py", None)
     error = refused("env=ALE/Pong-v5")
     assert isinstance(error, MissingPackage)
-    assert error.fix == "pip install ale-py"
+    assert error.fix == "pip install 'grpo-cli[atari]'"
 
 
 def test_own_code_takes_its_own_keys_and_none_of_the_shipped():

@@ -7,6 +7,7 @@ import pytest
 from small_runs import own_place, train
 
 from grpo_cli.config import build
+from grpo_cli.config.build_env import build_env
 from grpo_cli.config.compose import compose
 from grpo_cli.config.learner import build_learner
 from grpo_cli.errors import CheckpointError, ConfigError
@@ -32,7 +33,7 @@ def place(tmp_path, monkeypatch):
 
 def learner(*words, warnings=None):
     tree = build.plain(compose(["env=CartPole-v1", *words]))
-    source = build.build_env(tree)
+    source = build_env(tree)
     policy = build.build_policy(tree, source, build.build_device("cpu"))
     return build_learner(tree, policy, source, ([] if warnings is None else warnings).append)
 

@@ -4,6 +4,7 @@ import torch
 
 from grpo_cli import checkpoint
 from grpo_cli.config import build
+from grpo_cli.config.build_env import build_env
 from grpo_cli.config.compose import compose
 from grpo_cli.config.jobs import train_job
 from grpo_cli.sinks.view import View
@@ -19,7 +20,7 @@ def test_the_dynamic_bandit_is_followed(tmp_path, monkeypatch):
     summary = train_job(cfg, overrides=words, view=View(quiet=True))
     assert summary["updates"] == 40
     plain = build.plain(cfg)
-    policy = build.build_policy(plain, build.build_env(plain), torch.device("cpu"))
+    policy = build.build_policy(plain, build_env(plain), torch.device("cpu"))
     policy.load_state_dict(checkpoint.load(tmp_path / summary["checkpoint"]).policy)
     probs = policy(torch.ones(1, 1)).softmax(1)[0]
     assert probs.argmax() == 3

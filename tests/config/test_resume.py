@@ -19,6 +19,7 @@ from grpo_cli.rundir import RunFolder
 from grpo_cli.sinks.view import View
 
 QUICK = [
+    "env.fresh=never",  # a fault counts the steps of training alone
     "env.max_steps=20", "num_groups=2", "group_size=3", "epochs=2", "policy.hidden=[8]",
     "total_steps=400", "eval_every=150", "save_every=100", "eval.episodes=2",
     "eval.final_episodes=2", "sinks=[tensorboard]",

@@ -9,6 +9,7 @@ from builders import cartpole, make_cartpole_policy
 
 from grpo_cli.advantages import peer, score
 from grpo_cli.config import build
+from grpo_cli.config.build_env import build_env
 from grpo_cli.config.build_reward import build_reward
 from grpo_cli.config.compose import compose
 from grpo_cli.envs import Sync, make_backend, open_env
@@ -88,7 +89,7 @@ def test_what_cannot_be():
 
 def test_the_backend_that_is_chosen_can_restart_and_memory_is_that_of_the_window():
     words = build.plain(compose(["env=CartPole-v1", "preset=textbook"]))
-    source = build.build_env(words)
+    source = build_env(words)
     _, backend = build.build_sampler(words, source, View(quiet=True), build_reward(words))
     assert (backend.name, len(backend.envs)) == ("sync", 1)
     assert windows.demand(3, 200, 500, tail="zero").rows == 600

@@ -1,0 +1,53 @@
+"""The examples of the help pages, and the exit codes: a command and what it does."""
+
+VERBS = (
+    ("grpo train env=CartPole-v1", "train until it is solved"),
+    ("grpo eval ckpt=last episodes=200", "score the newest run"),
+    ("grpo train -m env=CartPole-v1 seed=0,1,2", "three seeds, one after the other"),
+    ("grpo config env=CartPole-v1 lr=0.01", "where each value comes from"),
+    ("grpo presets", "published systems, for preset=NAME"),
+    ("grpo envs box2d", "environments, and what each of them needs"),
+    ("grpo train resume=last", "go on with the newest run"),
+    ("grpo tensorboard", "the curves of all runs"),
+)
+EXIT_CODES = (
+    ("0", "done"),
+    ("1", "training or the environment failed"),
+    ("2", "words, config, environment id or checkpoint cannot be used"),
+    ("3", "an optional package is missing"),
+    ("4", "a number is not finite"),
+    ("5", "min_reward was not reached"),
+    ("130", "interrupted (Ctrl-C)"),
+    ("143", "terminated"),
+)
+TRAIN = (
+    ("grpo train env=CartPole-v1", "any Gymnasium id"),
+    ("grpo train env=./my_env.py:Valve env.kwargs.size=3", "your own class"),
+    ("grpo train env=Acrobot-v1 lr=1e-3 loss.eps_high=0.28", "change anything"),
+    ("grpo train env=CartPole-v1 preset=dapo loss.eps_high=0.3", "a published system"),
+    ("grpo train -m env=CartPole-v1 preset=dapo,gspo seed=0,1", "four runs"),
+)
+PRESETS = (
+    ("grpo presets", "all of them"),
+    ("grpo presets length", "those with this in their name, line or source"),
+    ("grpo presets 'g*po'", "those whose name looks like this"),
+    ("grpo presets dapo", "and the words that it stands for"),
+    ("grpo presets --json", "for programs"),
+)
+ENVS = (
+    ("grpo envs", "all of them; the many of Atari and MiniGrid by patterns"),
+    ("grpo envs mujoco", "those of an extra, or with this in their id"),
+    ("grpo envs 'ALE/*'", "those whose id looks like this"),
+    ("grpo envs dict", "those with such a space"),
+    ("grpo envs --json", "for programs; one entry an id"),
+)
+EVAL = (
+    ("grpo eval ckpt=last", "the newest run, both modes"),
+    ("grpo eval ckpt=best min_reward=475", "exit 5 when a mean is below"),
+    ("grpo eval ckpt=last mode=greedy episodes=500 --json", "for programs"),
+)
+DOCTOR = (
+    ("grpo doctor", "this computer"),
+    ("grpo doctor env=CartPole-v1", "an environment too; exit 1 when it is not fit"),
+    ("grpo doctor replay=RUN/crash-000012", "the update that was not finite, once more"),
+)
