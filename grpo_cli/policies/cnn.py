@@ -113,8 +113,7 @@ def cnn(
 
     Args:
         space: of the observations: images, whatever the order of their dimensions.
-        architecture: `nature` | `impala` | `small`, two convolutions that halve the
-            sides once |
+        architecture: `nature` | `impala` | `small`, two convolutions that halve a side once |
             `auto`, `nature` from 36 pixels on, else `small`.
         hidden: width of each layer after the convolutions.
         activation: of those layers, tanh | relu | silu.

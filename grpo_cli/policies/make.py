@@ -18,9 +18,8 @@ from grpo_cli.policies.policy import Policy
 # Small last layer: the first policy is close to uniform (Andrychowicz et al. 2021,
 # arXiv:2006.05990, 3.2).
 HEAD_GAIN = 0.01
-# Bias of an LSTM's forget gate and a GRU's update gate, both second of theirs: at the start they keep
-# what they hold (Jozefowicz et al. 2015, "An empirical exploration of recurrent network
-# architectures", 3.3).
+# Bias of an LSTM's forget gate and a GRU's update gate, both the second: at first they keep what
+# they hold (Jozefowicz et al. 2015, "An empirical exploration of recurrent network architectures").
 KEEP = 1.0
 INITS = ("orthogonal", "torch")
 LAYERS = (nn.Linear, nn.Conv2d)

@@ -19,7 +19,7 @@ class Recurrent(nn.Module):
     Args:
         encoder: observations [B, *O] -> features [B, F].
         num_features: F.
-        cell: gru | lstm.
+        cell: lstm | gru.
         size: numbers that the cell gives, H.
     """
 
@@ -69,7 +69,7 @@ class Recurrent(nn.Module):
 def recurrent(
     space: spaces.Space,
     *,
-    cell: str = "gru",
+    cell: str = "lstm",
     size: int = 64,
     hidden: Sequence[int] = (64,),
     activation: str = "tanh",
@@ -80,7 +80,7 @@ def recurrent(
 
     Args:
         space: of the observations; images and entries get the encoders that `auto` gives them.
-        cell: gru | lstm.
+        cell: lstm (on the CPU the cheaper one by far) | gru.
         size: numbers that the cell gives.
         hidden: width of each layer before the cell.
         activation: tanh | relu | silu.

@@ -3,53 +3,21 @@
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 
-import faults
 import pytest
+from resumed import BOX, ENV, assert_equal, begin, cut_off, go_on, metrics, weights
 from small_runs import own_place
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from grpo_cli.config.compose import compose
-from grpo_cli.config.jobs import train_job
 from grpo_cli.config.resume import named_run
 from grpo_cli.errors import CheckpointError, ConfigError, GrpoError, Stopped
 from grpo_cli.rundir import RunFolder
 from grpo_cli.sinks.view import View
 
-QUICK = [
-    "env.fresh=never",  # a fault counts the steps of training alone
-    "env.max_steps=20", "num_groups=2", "group_size=3", "epochs=2", "policy.hidden=[8]",
-    "total_steps=400", "eval_every=150", "save_every=100", "eval.episodes=2",
-    "eval.final_episodes=2", "sinks=[tensorboard]",
-]  # fmt: skip
-ENV = f"env={faults.__file__}:Faulty"
-BOX = f"env={faults.__file__}:FaultyBox"
-
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
     yield from own_place(tmp_path, monkeypatch)
-
-
-def count_from_zero():
-    for name, module in sys.modules.items():
-        if name.startswith("grpo_own_faults"):
-            module.STEPS[0] = 0
-
-
-def begin(*words, view=None, env=ENV):
-    count_from_zero()
-    given = [env, *QUICK, *words]
-    return Path(train_job(compose(given), overrides=given, view=view or View(quiet=True))["run"])
-
-
-def go_on(run, *words, allow=False):
-    count_from_zero()
-    cfg, resumed = named_run(str(run), list(words), allow=allow, trusted=False)
-    train_job(cfg, overrides=list(words), view=View(quiet=True), resumed=resumed)
-    return resumed
 
 
 def only_run(name):
@@ -63,42 +31,6 @@ def interrupted(monkeypatch, at, *words, signal="SIGTERM"):
         begin("name=halted", *words)
     monkeypatch.delenv("FAULT")
     return only_run("halted"), stopped.value
-
-
-def metrics(run):
-    lines = (Path(run) / "metrics.jsonl").read_text().splitlines()
-    kept = [json.loads(line) for line in lines]
-    return [{k: v for k, v in line.items() if not k.startswith(("time/", "sys/"))} for line in kept]
-
-
-def weights(run):
-    last = Path(run) / "checkpoints" / "last"
-    return {
-        name: (last / name).read_bytes() for name in ("policy.safetensors", "state.safetensors")
-    }
-
-
-def events(run):
-    read = EventAccumulator(str(run), size_guidance={"scalars": 0, "histograms": 0})
-    read.Reload()
-    tags = read.Tags()
-    numbers = {t: [(e.step, e.value) for e in read.Scalars(t)] for t in tags["scalars"]}
-    drawn = {t: [e.step for e in read.Histograms(t)] for t in tags["histograms"]}
-    return {t: v for t, v in numbers.items() if not t.startswith("time/")}, drawn
-
-
-def facts(run):
-    found = json.loads((run / "checkpoints/last/state.json").read_text())
-    return {key: found[key] for key in found if key != "metrics_bytes"}
-
-
-def assert_equal(run, other):
-    assert metrics(run) == metrics(other)
-    assert weights(run) == weights(other)
-    assert events(run) == events(other)
-    assert facts(run) == facts(other)
-    best = [os.readlink(r / "checkpoints/best") for r in (run, other)]
-    assert best[0] == best[1]
 
 
 VARIANTS = [
@@ -121,34 +53,6 @@ def test_an_interrupted_run_is_the_run_left_alone(monkeypatch, words):
         assert 0 < len(metrics(run)) < len(metrics(straight))
     go_on(run)
     assert_equal(straight, run)
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["group=windows", "group.tail=mask", "advantage=scalar"],
-        ["group=states", "env.max_steps=1", "advantage=outcome"],
-        ["group=candidates", "group.horizon=3", "advantage=outcome"],
-        ["group=branches", "group.horizon=3"],
-        ["advantage=remax"],
-    ],
-    ids=lambda words: words[0],
-)
-def test_every_group_mode_goes_on(words):
-    straight = begin("name=straight", *words, env="env=CartPole-v1")
-    run = cut_off(*words, env="env=CartPole-v1")
-    assert len(metrics(run)) > 0
-    go_on(run)
-    assert_equal(straight, run)
-
-
-def cut_off(*words, env=ENV):
-    """End a run as a power cut after its first checkpoint would."""
-    run = begin("name=halted", *words, env=env)
-    for later in sorted((run / "checkpoints").glob("step-*"))[1:]:
-        shutil.rmtree(later)
-    (run / "summary.json").unlink()
-    return run
 
 
 def test_twice_interrupted_and_by_every_signal(monkeypatch):
