@@ -77,8 +77,8 @@ def make_policy(
                     nn.init.orthogonal_(weight, generator=noise)
                 else:
                     nn.init.zeros_(weight)
-            with torch.no_grad():
-                layer.bias_ih_l0[layer.hidden_size : 2 * layer.hidden_size] = KEEP
+                if name.startswith("bias_ih"):
+                    weight.detach()[layer.hidden_size : 2 * layer.hidden_size] = KEEP
     with torch.no_grad():
         policy.head.bias[list(_log_stds(family))] = log_std
     return policy.to(device)
