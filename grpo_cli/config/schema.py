@@ -272,7 +272,7 @@ COMPONENT_RULES: dict[str, Rule] = {
     "policy.head_gain": Rule(low=0),
     "policy.architecture": Rule(choices=("auto", "nature", "impala", "small")),
     "policy.image_features": _COUNT,
-    "policy.cell": Rule(choices=("gru", "lstm")),
+    "policy.cell": Rule(choices=("lstm", "gru")),
     "policy.size": _COUNT,
     "optim.eps": _POSITIVE,
     "optim.schedule": Rule(choices=("constant", "linear")),

@@ -95,7 +95,7 @@ def _impala(channels: int) -> list[nn.Module]:
 def _small(channels: int) -> list[nn.Module]:
     return [
         nn.Conv2d(channels, 16, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.ReLU(),
     ]  # fmt: skip
 
 
@@ -113,7 +113,7 @@ def cnn(
 
     Args:
         space: of the observations: images, whatever the order of their dimensions.
-        architecture: `nature` | `impala` | `small`, two convolutions that keep every pixel |
+        architecture: `nature` | `impala` | `small`, two convolutions that halve a side once |
             `auto`, `nature` from 36 pixels on, else `small`.
         hidden: width of each layer after the convolutions.
         activation: of those layers, tanh | relu | silu.

@@ -18,6 +18,9 @@ from grpo_cli.policies.policy import Policy
 # Small last layer: the first policy is close to uniform (Andrychowicz et al. 2021,
 # arXiv:2006.05990, 3.2).
 HEAD_GAIN = 0.01
+# Bias of an LSTM's forget gate and a GRU's update gate, both the second: at first they keep what
+# they hold (Jozefowicz et al. 2015, "An empirical exploration of recurrent network architectures").
+KEEP = 1.0
 INITS = ("orthogonal", "torch")
 LAYERS = (nn.Linear, nn.Conv2d)
 
@@ -74,6 +77,8 @@ def make_policy(
                     nn.init.orthogonal_(weight, generator=noise)
                 else:
                     nn.init.zeros_(weight)
+                if name.startswith("bias_ih"):
+                    weight.detach()[layer.hidden_size : 2 * layer.hidden_size] = KEEP
     with torch.no_grad():
         policy.head.bias[list(_log_stds(family))] = log_std
     return policy.to(device)

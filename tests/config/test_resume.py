@@ -53,29 +53,6 @@ def test_an_interrupted_run_is_the_run_left_alone(monkeypatch, words):
     assert_equal(straight, run)
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["group=windows", "group.tail=mask", "advantage=scalar"],
-        ["group=states", "env.max_steps=1", "advantage=outcome"],
-        ["group=candidates", "group.horizon=3", "advantage=outcome"],
-        ["group=branches", "group.horizon=3"],
-        ["advantage=remax"],
-        ["backend=envpool"],
-        ["backend=envpool", "env=Pendulum-v1"],
-    ],
-    ids=lambda words: words[0],
-)
-def test_every_group_mode_goes_on(words):
-    if "backend=envpool" in words:
-        pytest.importorskip("envpool")
-    straight = begin("name=straight", *words, env="env=CartPole-v1")
-    run = cut_off(*words, env="env=CartPole-v1")
-    assert len(metrics(run)) > 0
-    go_on(run)
-    assert_equal(straight, run)
-
-
 def test_twice_interrupted_and_by_every_signal(monkeypatch):
     straight = begin("name=straight")
     run, stopped = interrupted(monkeypatch, 60, signal="SIGINT")
