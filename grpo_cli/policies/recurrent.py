@@ -43,7 +43,7 @@ class Recurrent(nn.Module):
         rows = self.encoder(obs)
         length = torch.tensor(lengths, device=rows.device)
         there = torch.arange(max(lengths), device=rows.device) < length[:, None]
-        # Padded, not packed: a tenth of the time for an LSTM on the CPU, half of it for a GRU.
+        # Padded, not packed: a tenth of the time for an LSTM on the CPU (oneDNN).
         padded = rows.new_zeros((*there.shape, rows.shape[1]))
         padded[there] = rows
         features, _ = self.cell(padded)
