@@ -21,6 +21,7 @@ from grpo_cli.errors import EnvError, NonFinite, WorkerLost
 from grpo_cli.sinks.view import View
 
 QUICK = [
+    "env.fresh=never",  # a fault counts the steps of training alone
     f"env={faults.__file__}:Faulty", "env.max_steps=20", "num_groups=2", "group_size=3",
     "epochs=1", "policy.hidden=[8]", "total_steps=200", "eval_every=1000", "eval.episodes=1",
     "eval.final_episodes=1", "sinks=[]",

@@ -37,7 +37,8 @@ def build_env(words: dict[str, Any], view: View | None = None) -> EnvSource:
         policy["std"],
         wrappers=build_wrappers(env["wrappers"]),
     )
-    source, repeats = settled(source, env["fresh"])
+    probe = words["backend"]["name"] != "async"
+    source, repeats = settled(source, env["fresh"], probe)
     if view is not None and source.fresh:
         view.notice(f"{source.id} is made anew for every episode: a used one is not the same")
     if view is not None and not repeats:

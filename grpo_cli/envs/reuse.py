@@ -26,13 +26,15 @@ STEPS = 8  # of each episode of the probe; a step of CarRacing takes 20 ms
 SEED = 7
 
 
-def settled(source: EnvSource, fresh: str = "auto") -> tuple[EnvSource, bool]:
+def settled(source: EnvSource, fresh: str = "auto", probe: bool = True) -> tuple[EnvSource, bool]:
     """Decide whether an environment is made anew for every episode.
 
     Args:
         source: the environment.
         fresh: `always`, `never`, or `auto`: where a used one is known or found to differ. Two
             short episodes are played to find out.
+        probe: play them; not where environments are kept in processes of their own, for one that
+            hangs or dies would do it here.
 
     Returns:
         The environment so decided, and whether it repeats an episode from its seed. Where even a
@@ -46,6 +48,8 @@ def settled(source: EnvSource, fresh: str = "auto") -> tuple[EnvSource, bool]:
     with closing(source.make()) as env:
         if any(cls.__module__ in KEEPS for cls in type(env.unwrapped).__mro__):
             return replace(source, fresh=True), True
+        if not probe:
+            return source, True
         source.action_space.seed(SEED)
         actions = [source.action_space.sample() for _ in range(STEPS)]
         try:
