@@ -89,7 +89,7 @@ def packed(sampled: Rollout | Scored) -> tuple[dict[str, Tensor], dict[str, Any]
                 tensors[prefix + entry.name] = torch.tensor(value)
             elif isinstance(value, Tensor):
                 tensors[prefix + entry.name] = value.clone()  # files share no memory
-            elif isinstance(value, dict):  # observations of several entries
+            elif entry.name == "obs":  # of several entries
                 tensors |= {f"{entry.name}.{path}": each.clone() for path, each in value.items()}
             elif isinstance(value, int | float) or value is None:
                 facts[prefix + entry.name] = value
