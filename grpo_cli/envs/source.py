@@ -1,8 +1,11 @@
 """Where environments come from: an id and its arguments, opened once and made many times."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import gymnasium as gym
@@ -138,9 +141,30 @@ def _check_readable(env_id: str, space: spaces.Space) -> None:
 def _registered(env_id: str) -> Callable[..., gym.Env]:
     def construct(**kwargs: Any) -> gym.Env:  # noqa: ANN401 - whatever the constructor takes
         # The checker costs a tenth of a CartPole step; `open_env` has looked at the spaces.
-        return gym.make(env_id, disable_env_checker=True, **kwargs)
+        with _silent_models(env_id):
+            return gym.make(env_id, disable_env_checker=True, **kwargs)
 
     return construct
+
+
+@contextmanager
+def _silent_models(env_id: str) -> Iterator[None]:
+    """Leave out what MuJoCo says of Gymnasium's own models at every environment that is made.
+
+    It would also write that to MUJOCO_LOG.TXT. What it says of a simulation is still heard.
+    """
+    spec = gym.registry.get(env_id)
+    shipped = spec is not None and "gymnasium.envs.mujoco" in str(spec.entry_point)
+    if not shipped or find_spec("mujoco") is None:
+        yield
+        return
+    mujoco = import_module("mujoco")
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda text: None)
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(before)
 
 
 def _construct(
