@@ -3,8 +3,8 @@
     python benchmarks/learn.py CartPole-v1 --seeds 10 --at-least 475 --within 100000
 
 Every run is the command a person would type, in a process of its own; its score is the mean over
-100 greedy episodes on the Gymnasium environment at the end of the run. The table goes to standard
-output and, with everything needed to repeat it, to benchmarks/results/.
+greedy episodes (100, or --episodes) on the Gymnasium environment at the end of the run. The table
+goes to standard output and, with everything needed to repeat it, to benchmarks/results/.
 """
 
 import argparse
@@ -80,23 +80,28 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="runs side by side")
     parser.add_argument("--at-least", type=float, required=True, help="greedy mean that counts")
     parser.add_argument("--within", type=int, required=True, help="env steps allowed")
+    parser.add_argument("--episodes", type=int, default=100, help="of the final score")
     parser.add_argument("--name", help="of the result file; default: the environment")
     options = parser.parse_intermixed_args()
 
+    words = options.words
+    if options.episodes != parser.get_default("episodes"):
+        words = [*words, f"eval.final_episodes={options.episodes}"]
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.workers) as pool:
-        runs = pool.map(lambda seed: train(options.env, seed, options.words, folder), seeds)
+        runs = pool.map(lambda seed: train(options.env, seed, words, folder), seeds)
         rows = [row(run, options.at_least, options.within) for run in runs]
     show(rows)
     solved = sum(line["solved"] for line in rows)
     steps = sorted(line["env_steps"] if line["solved"] else float("inf") for line in rows)
     print(
-        f"{options.env}: {solved} of {len(rows)} seeds reach {options.at_least:g} (greedy, 100 "
-        f"episodes) within {options.within:,} env steps; median {steps[len(steps) // 2]:,} steps"
+        f"{options.env}: {solved} of {len(rows)} seeds reach {options.at_least:g} (greedy, "
+        f"{options.episodes:,} episodes) within {options.within:,} env steps; "
+        f"median {steps[len(steps) // 2]:,} steps"
     )
     result = {
         "env": options.env,
-        "words": options.words,
+        "words": words,
         "at_least": options.at_least,
         "within": options.within,
         "solved": solved,

@@ -24,8 +24,10 @@ from grpo_cli.envs.pool import EnvPool
 
 EPISODES = 300
 LEVEL = 0.01
+ENDLESS = 200  # steps of an episode where the environment has no limit of its own
 IDS = (
-    "Acrobot-v1 BipedalWalker-v3 CartPole-v1 LunarLander-v3 LunarLanderContinuous-v3 "
+    "Acrobot-v1 BipedalWalker-v3 CartPole-v1 CliffWalking-v1 CliffWalkingSlippery-v1 FrozenLake-v1 "
+    "FrozenLake8x8-v1 HalfCheetah-v5 Hopper-v5 LunarLander-v3 LunarLanderContinuous-v3 "
     "MountainCar-v0 MountainCarContinuous-v0 Pendulum-v1"
 ).split()
 TABLE = Path(__file__).parents[1] / "grpo_cli" / "envs" / "parity.json"
@@ -42,18 +44,20 @@ def play(backend: Sync | EnvPool, source: EnvSource, fixed: bool, first: int) ->
     for begin in range(0, EPISODES, width):
         starts.append(backend.reset(np.arange(first + begin, first + begin + width)))
         ids = np.arange(width)
-        while len(ids):
+        # Some versions know no time limit: these are given up one step beyond it.
+        while len(ids) and lengths[begin + ids].max() <= source.max_steps:
             actions = np.array([one if fixed else space.sample() for _ in ids])
             _, reward, terminated, truncated, _ = backend.step(ids, actions)
             returns[begin + ids] += reward
             lengths[begin + ids] += 1
             ids = ids[~(terminated | truncated)]
-    return {"start": np.concatenate(starts), "return": returns, "length": lengths}
+    start = np.concatenate(starts).reshape(EPISODES, -1)  # a Discrete observation is one entry
+    return {"start": start, "return": returns, "length": lengths}
 
 
 def compare(env_id: str) -> dict[str, Any]:
     """Compare both versions of an id."""
-    source = open_env(env_id)
+    source = open_env(env_id, max_steps=gym.spec(env_id).max_episode_steps or ENDLESS)
     p_values: dict[str, float] = {}
     for fixed in (True, False):
         kind = "fixed" if fixed else "random"

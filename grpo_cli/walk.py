@@ -48,6 +48,7 @@ def walk(
     noise: ActionNoise | None,
     *,
     slots: int | None = None,
+    horizon: int | None = None,
     rounds: list[Round] | None = None,
 ) -> Outcome:
     """Play one episode with each of M members.
@@ -62,6 +63,7 @@ def walk(
         seeds: reset seeds, [M].
         noise: for the actions of the first members; those beyond it act greedily. None: all do.
         slots: how many members live side by side; None: all. Fewer need a backend that `Restarts`.
+        horizon: steps after which a member is cut; None: its episode's end.
         rounds: receives what every round of steps leaves behind, when given.
 
     Raises:
@@ -97,6 +99,8 @@ def walk(
         length[member] += 1
         if rounds is not None:
             rounds.append((member, step, obs, action, logprob, reward))
+        if horizon is not None:
+            cut = cut | (length[member] >= horizon)
         obs, over = after, ended | cut
         if not over.any():
             continue

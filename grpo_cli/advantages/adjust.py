@@ -13,6 +13,9 @@ from grpo_cli.rollout import Floats, Ints, Rollout, flat
 MOST_FOLDS = 4
 TIME_UNIT = 100.0  # steps, as in rllab: keeps the cubes of long episodes in range
 RIDGE = 1e-5  # of each feature's own sum of squares: enough to solve, too little to matter
+# With so little, weights fitted on the few hundred rows of short episodes add more variance to
+# differences between peers than they take out; where rows are many, more costs next to nothing.
+PEER_RIDGE = 0.03
 
 
 def features(rollout: Rollout, *, time: bool = False) -> Floats:
@@ -28,7 +31,13 @@ def features(rollout: Rollout, *, time: bool = False) -> Floats:
     return np.concatenate(columns, axis=1)
 
 
-def linear(difference: Floats, states: Floats, group: Ints, usable: NDArray[np.bool_]) -> Floats:
+def linear(
+    difference: Floats,
+    states: Floats,
+    group: Ints,
+    usable: NDArray[np.bool_],
+    ridge: float = PEER_RIDGE,
+) -> Floats:
     """Take out of each difference what the difference of states explains.
 
     A within-group regression adjustment (analysis of covariance; Lin 2013, arXiv:1208.2301). The
@@ -42,6 +51,7 @@ def linear(difference: Floats, states: Floats, group: Ints, usable: NDArray[np.b
         group: group of each row, [N].
         usable: rows whose peers are of their own group, [N]; only these are fitted on, because a
             fall-back to all groups would carry returns from one fold into another.
+        ridge: penalty of a feature's weight, in units of its sum of squares.
 
     Returns:
         The adjusted differences, [N].
@@ -63,7 +73,7 @@ def linear(difference: Floats, states: Floats, group: Ints, usable: NDArray[np.b
     for number in numbers:
         gram, side = total[0] - moments[number][0], total[1] - moments[number][1]
         rows = fold == number
-        adjusted[rows] -= design[rows] @ _solve(gram, side)
+        adjusted[rows] -= design[rows] @ _solve(gram, side, ridge)
     return adjusted
 
 
@@ -72,13 +82,13 @@ def _moments(design: Floats, target: Floats, rows: NDArray[np.bool_]) -> tuple[F
     return chosen.T @ chosen, chosen.T @ target[rows]
 
 
-def _solve(gram: Floats, side: Floats) -> Floats:
+def _solve(gram: Floats, side: Floats, ridge: float) -> Floats:
     """Solve the ridge equations; features that never vary get weight 0."""
     size = np.diag(gram)
     varies = size > 1e-12 * max(size.max(), 1e-300)
     weights = np.zeros(len(side))
     chosen = np.flatnonzero(varies)
     if len(chosen):
-        inner = gram[np.ix_(chosen, chosen)] + np.diag(RIDGE * size[chosen])
+        inner = gram[np.ix_(chosen, chosen)] + np.diag(ridge * size[chosen])
         weights[chosen] = np.linalg.lstsq(inner, side[chosen], rcond=None)[0]
     return weights

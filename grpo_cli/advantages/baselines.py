@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from grpo_cli.advantages.adjust import features, linear
+from grpo_cli.advantages.adjust import RIDGE, features, linear
 from grpo_cli.advantages.entries import Entries
 from grpo_cli.advantages.fallbacks import FALLBACKS
 from grpo_cli.advantages.peers import has_spread, mean_by, peer_stats
@@ -52,7 +52,7 @@ def find_baseline(
         mean = np.zeros_like(value)
         if level.adjust == "linear":
             phi = features(rollout, time=True)
-            mean = value - linear(value, phi, entries.group, ~nobody)
+            mean = value - linear(value, phi, entries.group, ~nobody, RIDGE)
         return Baseline(mean, mean, nobody, nobody, spread)
     if greedy is not None:
         mean = greedy[entries.group]

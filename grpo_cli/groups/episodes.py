@@ -32,6 +32,9 @@ class episodes:  # noqa: N801 - a group mode is called by its config name
         slots: members that live side by side; a free slot starts the next one. None: all.
         shared_noise: members of a group get the same action noise; only with starts of their own,
             else they would all do the same.
+        horizon: steps of an episode that are played and learned from at most; None: all. Members
+            are compared at equal steps, so a cut deceives only where a state that looks better is
+            a dead end. Evaluation plays whole episodes.
 
     Raises:
         ConfigError: members would be identical, a greedy member would not start where its group
@@ -50,6 +53,7 @@ class episodes:  # noqa: N801 - a group mode is called by its config name
         same_start: bool = True,
         shared_noise: bool = False,
         slots: int | None = None,
+        horizon: int | None = None,
     ) -> None:
         if same_start and shared_noise:
             raise ConfigError(
@@ -75,14 +79,22 @@ class episodes:  # noqa: N801 - a group mode is called by its config name
         self.same_start = same_start
         self.shared_noise = shared_noise
         self.slots = slots
+        self.horizon = horizon
 
     @staticmethod
     def demand(
-        num_groups: int, group_size: int, max_steps: int, *, slots: int | None = None, **_: object
+        num_groups: int,
+        group_size: int,
+        max_steps: int,
+        *,
+        slots: int | None = None,
+        horizon: int | None = None,
+        **_: object,
     ) -> Demand:
         """Say what the mode asks of a backend and of memory."""
         members = num_groups * group_size
-        return Demand(min(slots or members, members), members * max_steps, slots is not None)
+        rows = members * min(horizon or max_steps, max_steps)
+        return Demand(min(slots or members, members), rows, slots is not None)
 
     def sample(self, policy: Policy, update: int, groups: range | None = None) -> Rollout:
         """Play one episode with every member.
@@ -115,7 +127,14 @@ class episodes:  # noqa: N801 - a group mode is called by its config name
             role = np.append(role, np.full(len(groups), BASELINE, dtype=np.int8))
         rounds: list[Round] = []
         outcome = walk(
-            self.backend, self.codec, policy, seeds, noise, slots=self.slots, rounds=rounds
+            self.backend,
+            self.codec,
+            policy,
+            seeds,
+            noise,
+            slots=self.slots,
+            horizon=self.horizon,
+            rounds=rounds,
         )
         return pack(rounds, group, seeds, outcome, role)
 

@@ -45,9 +45,18 @@ def test_what_states_explain_is_taken_out():
     rollout = linear_world()
     plain = peer(rollout, rollout.reward, 1.0, scale="none")
     adjusted = peer(rollout, rollout.reward, 1.0, scale="none", adjust="linear")
-    assert np.abs(adjusted.advantage).max() < 1e-3 * np.abs(plain.advantage).max()
-    assert adjusted.measured["baseline/explained_variance"] > 0.999
+    # weights shrink by about PEER_RIDGE, 3 %, and so much of each difference stays
+    assert np.abs(adjusted.advantage).max() < 0.05 * np.abs(plain.advantage).max()
+    assert adjusted.measured["baseline/explained_variance"] > 0.998
     assert plain.measured["baseline/explained_variance"] < 0.9
+
+
+def test_the_penalty_is_in_units_of_a_features_sum_of_squares():
+    # Group 1 fits group 0's weights: x = 1, -1 and y = 3, 1, so x'x = 2, x'y = 2, and for the
+    # intercept 2 and 4. With a penalty of 1: weights 2 / (2 + 2) and 4 / (2 + 2).
+    x, y = np.array([[2.0], [1.0], [-1.0]]), np.array([5.0, 3.0, 1.0])
+    got = linear(y, x, np.array([0, 1, 1]), np.ones(3, dtype=bool), 1.0)
+    assert got[0] == pytest.approx(5 - 2 * 0.5 - 1)
 
 
 def test_a_state_that_never_varies_does_no_harm():

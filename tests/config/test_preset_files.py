@@ -34,7 +34,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
 
 
-# The environments take turns; test_every_preset_goes_with_every_environment has them all.
+# The environments take turns; test_every_preset_goes_with_every_environment has them all. In so few
+# steps of a taxi every one pays the same, and deepseek_process says that nothing is left.
+@pytest.mark.filterwarnings("ignore:advantage.value=process is zero:UserWarning")
 @pytest.mark.parametrize(("preset", "env"), list(zip(NAMES, itertools.cycle(ENVS[4:] + ENVS[:4]))))
 def test_a_preset_wins_over_the_env_file_and_trains(preset: str, env: str):
     given = [f"env={env}", f"preset={preset}", *SHORT]

@@ -113,12 +113,14 @@ def test_auto_takes_envpool_only_where_parity_is_in_the_table():
     "env_id", [env_id for env_id, entry in parity().items() if entry["agrees"]]
 )
 def test_every_id_in_the_parity_table_starts_its_groups_alike(env_id):
-    backend, _ = make_backend("envpool", open_env(env_id), 4)
+    source = open_env(env_id)
+    backend, _ = make_backend("envpool", source, 4)
+    one_start = isinstance(source.observation_space, gym.spaces.Discrete)  # a lake has one
     for update in range(2):
         obs = backend.reset(np.array([7, 7, 8, 8]) + 4 * update)
         assert (obs[0] == obs[1]).all()
         assert (obs[2] == obs[3]).all()
-        assert (obs[0] != obs[2]).any()
+        assert one_start or (obs[0] != obs[2]).any()
     backend.close()
 
 

@@ -7,7 +7,7 @@ from builders import cartpole, make_cartpole_policy, make_sampler
 
 from grpo_cli.envs.pool import EnvPool
 from grpo_cli.errors import ConfigError, NonFinite
-from grpo_cli.groups import check_memory
+from grpo_cli.groups import check_memory, episodes
 from grpo_cli.groups.packing import finite
 
 needs_envpool = pytest.mark.skipif(not EnvPool.installed(), reason="extra `fast`")
@@ -147,6 +147,29 @@ def test_fewer_slots_give_the_same_members(backend, slots):
     assert torch.equal(refilled.action, straight.action)
     assert refilled.step.tolist() == straight.step.tolist()
     assert refilled.episodes.ret.tolist() == straight.episodes.ret.tolist()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_horizon_leaves_the_first_steps_of_each_member(backend):
+    source = cartpole()
+    policy = make_cartpole_policy(source)
+    whole = make_sampler(source, backend).sample(policy, 2)
+    cut = make_sampler(source, backend, horizon=12).sample(policy, 2)
+    kept = whole.step < 12
+    assert torch.equal(cut.obs, whole.obs[torch.from_numpy(kept)])
+    assert torch.equal(cut.action, whole.action[torch.from_numpy(kept)])
+    assert cut.reward.tolist() == whole.reward[kept].tolist()
+    short = whole.episodes.length <= 12
+    assert 0 < short.sum() < 6
+    assert cut.terminated.tolist() == short.tolist()
+    assert cut.truncated.tolist() == (~short).tolist()
+    assert cut.episodes.length.tolist() == np.minimum(whole.episodes.length, 12).tolist()
+
+
+def test_a_horizon_asks_for_memory_of_its_own_length():
+    assert episodes.demand(2, 3, 500, horizon=12).rows == 72
+    assert episodes.demand(2, 3, 10, horizon=12).rows == 60
+    assert episodes.demand(2, 3, 500).rows == 3000
 
 
 @pytest.mark.parametrize("backend", ["native", pytest.param("envpool", marks=needs_envpool)])
