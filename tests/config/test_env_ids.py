@@ -9,6 +9,7 @@ from gymnasium import spaces
 
 from grpo_cli.config import env_ids
 from grpo_cli.config.files import find
+from grpo_cli.envs import open_env
 from grpo_cli.errors import MissingPackage
 
 
@@ -96,3 +97,12 @@ def test_packages_write_nothing_of_their_own(env_id, tmp_path):
         capture_output=True, text=True, cwd=tmp_path, check=True,
     )  # fmt: skip
     assert (done.stdout, done.stderr, list(tmp_path.iterdir())) == ("", "", [])
+
+
+def test_mujoco_says_nothing_of_gymnasiums_own_models(tmp_path, monkeypatch, capfd):
+    pytest.importorskip("mujoco")
+    monkeypatch.chdir(tmp_path)
+    env_ids.import_package("HalfCheetah-v5")
+    open_env("HalfCheetah-v5")
+    assert "WARNING" not in capfd.readouterr().err
+    assert not list(tmp_path.iterdir())

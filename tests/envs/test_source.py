@@ -1,5 +1,3 @@
-from importlib.util import find_spec
-
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -106,11 +104,3 @@ def test_box_actions_without_bounds_are_taken_as_they_are():
     assert action_codec("x", box).decode(np.array([[7.0, -8.0]])).tolist() == [[[7.0, -8.0]]]
     with pytest.raises(ConfigError, match="without bounds"):
         action_codec("x", box, "tanh")
-
-
-@pytest.mark.skipif(find_spec("mujoco") is None, reason="MuJoCo")
-def test_gymnasiums_own_models_are_made_without_a_word(tmp_path, monkeypatch, capfd):
-    monkeypatch.chdir(tmp_path)
-    open_env("HalfCheetah-v5")
-    assert "WARNING" not in capfd.readouterr().err
-    assert not list(tmp_path.iterdir())
