@@ -78,12 +78,19 @@ def test_metadata_says_what_made_the_run():
     assert meta["versions"]["torch"][0].isdigit()
 
 
+def _live_on(born):
+    born.set()
+    time.sleep(60)
+
+
 def test_a_worker_that_outlives_its_run_does_not_keep_it_locked(tmp_path):
     run = RunFolder(tmp_path)
     context = multiprocessing.get_context("fork")
     with run.alone():
-        worker = context.Process(target=time.sleep, args=(60,), daemon=True)
+        born = context.Event()
+        worker = context.Process(target=_live_on, args=(born,), daemon=True)
         worker.start()
+        assert born.wait(30)
         with pytest.raises(CheckpointError, match="another process"), run.alone():
             pass
     with run.alone():
