@@ -41,11 +41,6 @@ def each(obs: Obs, change: Callable[[Tensor], Tensor]) -> Obs:
     return {k: change(v) for k, v in obs.items()} if isinstance(obs, dict) else change(obs)
 
 
-def num_rows(obs: Obs) -> int:
-    """Count observations."""
-    return len(next(iter(obs.values())) if isinstance(obs, dict) else obs)
-
-
 def flat(obs: Obs) -> Tensor:
     """Put all entries of each observation in a row of numbers, [N, D]."""
     parts = list(obs.values()) if isinstance(obs, dict) else [obs]
