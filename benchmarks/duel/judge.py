@@ -11,10 +11,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-EPISODES, SCREEN = 100, 10
+EPISODES = 100
+STAGES = (10, 30, EPISODES)  # episodes after which a policy may be found not to solve
 FIRST_SEED = 900_000_000  # no side trains on these starts
 EVERY = 2_000  # env steps between looks, or an update where that is longer
-CURVE = 20  # looks with all episodes in a run, whatever they show
+CURVE = 10  # looks with all episodes in a run, whatever they show
 MODES = ("greedy", "sampled")
 
 # f(observations of the episodes that go on, greedy?) -> their actions
@@ -24,8 +25,9 @@ Act = Callable[[list[Any], bool], Any]
 class Judge:
     """Looks at a policy at every multiple of `EVERY` steps, while the clock stands.
 
-    A look is ten greedy episodes; all hundred, in both modes, are played where those ten do not
-    rule out that the threshold is reached, and at `CURVE` points of the budget.
+    A look plays ten episodes in each mode that has not solved the task yet, then more, up to all
+    hundred, as long as these do not rule out that the threshold is reached. At `CURVE` points of
+    the budget it plays all hundred in both modes.
 
     Args:
         words: the task's.
@@ -57,36 +59,39 @@ class Judge:
             return
         self._next = (steps // EVERY + 1) * EVERY
         wall, cpu = self.clock() if at is None else at
-        on_curve = steps >= self._curve or steps >= self.budget
-        if on_curve or (None in self.solved.values() and self._may_be_solved()):
+        if steps >= self._curve or steps >= self.budget:
             self._curve = (steps * CURVE // self.budget + 1) * self.budget // CURVE
-            self._judge(steps, wall, cpu)
+            self._point(steps, wall, cpu)
+        for mode in MODES:
+            if self.solved[mode] is None and self._solves(mode):
+                self.solved[mode] = _at(steps, wall, cpu)
         if at is None:
             now = time.perf_counter(), time.process_time()
             self._wall, self._cpu = now[0] - wall, now[1] - cpu
 
-    def _may_be_solved(self) -> bool:
-        returns = self._play(SCREEN, greedy=True)
-        error = returns.std() / np.sqrt(SCREEN)
-        return bool(returns.mean() + 2 * error >= self.threshold)
+    def _point(self, steps: int, wall: float, cpu: float) -> None:
+        means = {mode: self._play(mode, 0, EPISODES).mean() for mode in MODES}
+        seen = {mode: round(float(mean), 4) for mode, mean in means.items()}
+        self.points.append({**_at(steps, wall, cpu), **seen})
 
-    def _judge(self, steps: int, wall: float, cpu: float) -> None:
-        point: dict[str, Any] = {"steps": steps, "wall_s": round(wall, 3), "cpu_s": round(cpu, 3)}
-        for mode in MODES:
-            returns = self._play(EPISODES, greedy=mode == "greedy")
-            point[mode] = round(float(returns.mean()), 4)
-            if self.solved[mode] is None and returns.mean() >= self.threshold:
-                self.solved[mode] = {key: point[key] for key in ("steps", "wall_s", "cpu_s")}
-        self.points.append(point)
+    def _solves(self, mode: str) -> bool:
+        returns = np.zeros(0)
+        for stage in STAGES:
+            returns = np.append(returns, self._play(mode, len(returns), stage))
+            error = returns.std() / np.sqrt(stage)
+            if stage < EPISODES and returns.mean() + 2 * error < self.threshold:
+                return False
+        return bool(returns.mean() >= self.threshold)
 
-    def _play(self, episodes: int, greedy: bool) -> np.ndarray:
-        """Play the first so many episodes; returns, [episodes]."""
-        while len(self._envs) < episodes:
+    def _play(self, mode: str, first: int, last: int) -> np.ndarray:
+        """Play the episodes from `first` to before `last`; returns, [last - first]."""
+        while len(self._envs) < last:
             self._envs.append(self._make())
-        obs = [self._envs[i].reset(seed=FIRST_SEED + i)[0] for i in range(episodes)]
-        returns, alive = np.zeros(episodes), list(range(episodes))
+        alive = list(range(first, last))
+        obs = {i: self._envs[i].reset(seed=FIRST_SEED + i)[0] for i in alive}
+        returns = dict.fromkeys(alive, 0.0)
         while alive:
-            actions = self._act([obs[i] for i in alive], greedy)
+            actions = self._act([obs[i] for i in alive], mode == "greedy")
             living = []
             for i, action in zip(alive, actions, strict=True):
                 obs[i], reward, terminated, truncated, _ = self._envs[i].step(action)
@@ -94,7 +99,7 @@ class Judge:
                 if not (terminated or truncated):
                     living.append(i)
             alive = living
-        return returns
+        return np.array(list(returns.values()))
 
     def result(self) -> dict[str, Any]:
         """Return everything that was seen."""
@@ -104,6 +109,10 @@ class Judge:
             "solved": self.solved, "points": self.points, "train_wall_s": round(wall, 2),
             "train_cpu_s": round(cpu, 2), "peak_mb": round(peak),
         }  # fmt: skip
+
+
+def _at(steps: int, wall: float, cpu: float) -> dict[str, Any]:
+    return {"steps": steps, "wall_s": round(wall, 3), "cpu_s": round(cpu, 3)}
 
 
 def maker(words: dict[str, Any]) -> Callable[[], gym.Env]:

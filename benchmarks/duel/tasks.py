@@ -11,8 +11,8 @@ class Task:
     Attributes:
         env: Gymnasium id.
         threshold: mean return of 100 episodes that counts as solved.
-        budget: env steps that everybody trains for; those that rl-zoo3 gives its PPO where it has
-            the environment.
+        budget: env steps that everybody trains for. rl-zoo3's learning rates are constant on all
+            but CartPole, whose budget is rl-zoo3's, so that a smaller budget costs its PPO nothing.
         kwargs: for the constructor.
         max_steps: time limit; None: the environment's own.
     """
@@ -35,7 +35,7 @@ class Task:
 
 TASKS = [
     Task("CartPole-v1", 475.0, 100_000),
-    Task("Acrobot-v1", -100.0, 1_000_000),
+    Task("Acrobot-v1", -100.0, 300_000),
     Task("Pendulum-v1", -200.0, 200_000),
     Task("LunarLander-v3", 200.0, 1_000_000),
     Task("MountainCarContinuous-v0", 90.0, 150_000),
