@@ -15,7 +15,7 @@ EPISODES = 100
 STAGES = (10, 30, EPISODES)  # episodes after which a policy may be found not to solve
 FIRST_SEED = 900_000_000  # no side trains on these starts
 EVERY = 2_000  # env steps between looks, or an update where that is longer
-CURVE = 10  # looks with all episodes in a run, whatever they show
+CURVE = 10  # looks with all episodes in a run, greedy; at the end of it sampled too
 MODES = ("greedy", "sampled")
 
 # f(observations of the episodes that go on, greedy?) -> their actions
@@ -27,7 +27,7 @@ class Judge:
 
     A look plays ten episodes in each mode that has not solved the task yet, then more, up to all
     hundred, as long as these do not rule out that the threshold is reached. At `CURVE` points of
-    the budget it plays all hundred in both modes.
+    the budget it plays all hundred greedy ones, at the end in both modes.
 
     Args:
         words: the task's.
@@ -70,7 +70,8 @@ class Judge:
             self._wall, self._cpu = now[0] - wall, now[1] - cpu
 
     def _point(self, steps: int, wall: float, cpu: float) -> None:
-        means = {mode: self._play(mode, 0, EPISODES).mean() for mode in MODES}
+        modes = MODES if steps >= self.budget else MODES[:1]
+        means = {mode: self._play(mode, 0, EPISODES).mean() for mode in modes}
         seen = {mode: round(float(mean), 4) for mode, mean in means.items()}
         self.points.append({**_at(steps, wall, cpu), **seen})
 
