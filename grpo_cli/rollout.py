@@ -15,10 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from grpo_cli.frames import Frames, join_frames
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Obs = Tensor | dict[str, Tensor]
+Entry = Tensor | Frames
+Obs = Entry | dict[str, Tensor]
 """Observations of N rows, [N, *O]; those with several entries by path, such as `a.0.b`."""
+
+ROOM = 1 << 25
 
 LEARN, BASELINE = 0, 1
 """Roles of members: those that are learned from, and greedy ones they are only compared with."""
@@ -36,13 +41,27 @@ def tensors(obs: NDArray) -> Obs:
     return {path: torch.from_numpy(np.ascontiguousarray(obs[path])) for path in obs.dtype.names}
 
 
-def each(obs: Obs, change: Callable[[Tensor], Tensor]) -> Obs:
+def each(obs: Obs, change: Callable[[Any], Any]) -> Obs:
     """Apply a change to every entry of observations."""
     return {k: change(v) for k, v in obs.items()} if isinstance(obs, dict) else change(obs)
 
 
+def stacked(obs: Obs) -> Tensor | dict[str, Tensor]:
+    """Return observations as a policy reads them, frames beside each other."""
+    return obs.stacked() if isinstance(obs, Frames) else obs
+
+
+def pieces(obs: Obs) -> list[Obs]:
+    """Cut observations [N, *O] into slices of at most `ROOM` numbers, so that images fit."""
+    entries = list(obs.values()) if isinstance(obs, dict) else [obs]
+    count, width = len(entries[0]), sum(entry.shape[1:].numel() for entry in entries)
+    edges = [*range(0, count, max(1, ROOM // max(1, width))), count]
+    return [each(obs, lambda entry, a=a, b=b: entry[a:b]) for a, b in pairwise(edges)]
+
+
 def flat(obs: Obs) -> Tensor:
     """Put all entries of each observation in a row of numbers, [N, D]."""
+    obs = stacked(obs)
     parts = list(obs.values()) if isinstance(obs, dict) else [obs]
     rows = [part.reshape(len(part), -1) for part in parts]
     return rows[0] if len(rows) == 1 else torch.cat([row.double() for row in rows], dim=1)
@@ -124,7 +143,7 @@ def _cut(
     members: NDArray[np.bool_],
 ) -> Any:  # noqa: ANN401
     """Choose from one field of a rollout; where N = M, each member is a row and the cuts agree."""
-    if isinstance(value, Tensor | dict):
+    if isinstance(value, Tensor | Frames | dict):
         return each(value, lambda entry: entry[torch.from_numpy(rows)])
     if isinstance(value, np.ndarray):
         return value[rows if len(value) == len(rows) else members]
@@ -144,6 +163,8 @@ def _join(values: list[Any]) -> Any:  # noqa: ANN401 - any field
     """Put one field of several rollouts together: columns in a row, amounts as their sum."""
     if isinstance(values[0], Tensor):
         return torch.cat(values)
+    if isinstance(values[0], Frames):
+        return join_frames(values)
     if isinstance(values[0], dict):
         return {path: torch.cat([value[path] for value in values]) for path in values[0]}
     if isinstance(values[0], np.ndarray):
@@ -212,10 +233,10 @@ class Batch:
         """Cut at rows `edges`, the first 0 and the last B, without a copy."""
         return [self._each(lambda c, a=a, b=b: c[a:b]) for a, b in pairwise(edges)]
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+    def _each(self, change: Callable[[Any], Any]) -> "Batch":
         columns = {f.name: getattr(self, f.name) for f in fields(self)}
-        filled = {n: each(c, change) for n, c in columns.items() if isinstance(c, Tensor | dict)}
-        return replace(self, **filled)
+        filled = {n: c for n, c in columns.items() if isinstance(c, Tensor | Frames | dict)}
+        return replace(self, **{n: each(c, change) for n, c in filled.items()})
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,14 @@ class Outcome:
 Round = tuple[Ints, Ints, NDArray, NDArray, NDArray, Floats]
 
 
+class Keeps(Protocol):
+    """Who keeps rounds: a list, or `groups.packing.Rounds`."""
+
+    def append(self, step: Round, /) -> None:
+        """Keep one."""
+        ...
+
+
 class Walks(Protocol):
     """Who can walk: a policy, or one that looks ahead first."""
 
@@ -49,7 +57,7 @@ def walk(
     *,
     slots: int | None = None,
     horizon: int | None = None,
-    rounds: list[Round] | None = None,
+    rounds: Keeps | None = None,
 ) -> Outcome:
     """Play one episode with each of M members.
 

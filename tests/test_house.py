@@ -20,7 +20,7 @@ PACKAGE = ROOT / "grpo_cli"
 CONF = ROOT / "conf"
 
 FLOORS: dict[int, frozenset[str]] = {
-    0: frozenset({"errors", "rollout", "randomness"}),
+    0: frozenset({"errors", "frames", "rollout", "randomness"}),
     1: frozenset(
         "rewards reward_functions transitions returns kl entropy distributions joint statistics"
         " advantages losses".split()
@@ -57,7 +57,7 @@ HEAVY = (
 GIVEN = frozenset({"score_norm"})
 MAX_LINES = 300
 # docs/adr/0001-floors-single-modules.md
-FLOORS_WITH_SINGLE_FILES = (1, 2, 3)
+FLOORS_WITH_SINGLE_FILES = (0, 1, 2, 3)
 
 KL_KEYS = frozenset("coef where reference sync_every sync_alpha target horizon".split())
 POLICY_KEYS = frozenset("bounds std log_std normalise init head_gain".split())

@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 from gymnasium import spaces
+from gymnasium.wrappers import FrameStackObservation
 
 from grpo_cli.envs.display import draw_in_memory
 from grpo_cli.envs.masks import MaskFromInfo, reports_mask
@@ -52,6 +53,14 @@ class EnvSource:
     def slug(self) -> str:
         """The id as a folder name."""
         return self.id.rpartition(":")[2].replace("/", "-")
+
+    @property
+    def stack(self) -> int:
+        """How many frames an observation stacks, each of which is kept once; 1: it does not."""
+        outermost = self.wrappers[-1].name if self.wrappers and not self.masked else ""
+        if outermost != FrameStackObservation.__name__:
+            return 1
+        return (self.observation_space.shape or (1,))[0]
 
     def make(self, render_mode: str | None = None) -> gym.Env:
         """Make one environment with its wrappers and the time limit.

@@ -8,11 +8,11 @@ import numpy as np
 from grpo_cli.envs import Backend, Codec, Restarts
 from grpo_cli.errors import ConfigError
 from grpo_cli.groups.memory import Demand
-from grpo_cli.groups.packing import pack
+from grpo_cli.groups.packing import Rounds, pack
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
 from grpo_cli.rollout import BASELINE, LEARN, Ints, Rollout
-from grpo_cli.walk import Round, walk
+from grpo_cli.walk import walk
 
 __all__ = ["episodes"]
 
@@ -125,7 +125,7 @@ class episodes:  # noqa: N801 - a group mode is called by its config name
             seeds = np.append(seeds, seeds[:: self.group_size])
             group = np.append(group, groups)
             role = np.append(role, np.full(len(groups), BASELINE, dtype=np.int8))
-        rounds: list[Round] = []
+        rounds = Rounds()
         outcome = walk(
             self.backend,
             self.codec,

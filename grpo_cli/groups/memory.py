@@ -11,6 +11,7 @@ from grpo_cli.observations import Observations
 # (member, step, action, log-probability, reward, weight, advantage, temporaries) take about this.
 COPIES = 3
 OTHER_BYTES = 160
+INDEX_BYTES = 8  # for the place of each frame of a stack
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ def check_memory(source: EnvSource, rows: int, smaller: str = SMALLER) -> None:
     Raises:
         ConfigError: it could; says how to ask for less.
     """
-    row = COPIES * Observations(source.observation_space).row_bytes + OTHER_BYTES
+    seen = Observations(source.observation_space).row_bytes // source.stack
+    row = COPIES * (seen + INDEX_BYTES * source.stack) + OTHER_BYTES
     needed, free = rows * row, _free_bytes()
     if free is not None and needed > free / 2:
         raise ConfigError(

@@ -1,18 +1,48 @@
 """Rounds of steps become a rollout: rows ordered by member, then time."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from grpo_cli.errors import NonFinite
-from grpo_cli.rollout import LEARN, Episodes, Ints, Rollout, tensors
+from grpo_cli.frames import Frames, Stacks
+from grpo_cli.rollout import LEARN, Episodes, Ints, Obs, Rollout, tensors
 from grpo_cli.walk import Outcome, Round
 
 
+class Rounds:
+    """Rounds of steps, in the order in which they were played.
+
+    Where observations are stacks of frames, it keeps the frames once, and in their place, in the
+    column of a round, their numbers [B, K].
+    """
+
+    def __init__(self) -> None:
+        self._rounds: list[Round] = []
+        self._stacks: Stacks | None = None
+
+    def append(self, step: Round, /) -> None:
+        """Keep a round."""
+        member, at, obs, action, logprob, reward = step
+        if not self._rounds and Stacks.fit(obs):
+            self._stacks = Stacks()
+        if self._stacks is not None:
+            obs = self._stacks.keep(member, obs)
+        self._rounds.append((member, at, obs, action, logprob, reward))
+
+    def columns(self) -> tuple[NDArray, ...]:
+        """Return member, step, obs, action, logprob and reward of all rounds, [N] each."""
+        return tuple(np.concatenate(column) for column in zip(*self._rounds, strict=True))
+
+    def shown(self, obs: NDArray) -> Obs:
+        """Return observations of rows from their column, [N]."""
+        if self._stacks is None:
+            return tensors(obs)
+        return Frames(self._stacks.frames(), torch.from_numpy(obs))
+
+
 def pack(
-    rounds: Sequence[Round],
+    rounds: Rounds,
     group: Ints,
     seeds: Ints,
     outcome: Outcome,
@@ -30,15 +60,13 @@ def pack(
     Raises:
         NonFinite: a reward or an observation is nan or inf.
     """
-    member, step, obs, action, logprob, reward = (
-        np.concatenate(column) for column in zip(*rounds, strict=True)
-    )
+    member, step, obs, action, logprob, reward = rounds.columns()
     order = np.argsort(member, kind="stable")
     role = np.full(len(group), LEARN, dtype=np.int8) if role is None else role
     over = (outcome.terminated | outcome.truncated) & (role == LEARN)
     success = None if outcome.success is None else outcome.success[over]
     rollout = Rollout(
-        obs=tensors(obs[order]),
+        obs=rounds.shown(obs[order]),
         action=torch.from_numpy(action[order]),
         logprob=logprob[order],
         reward=np.asarray(reward[order], dtype=np.float64),
@@ -65,7 +93,8 @@ def finite(rollout: Rollout) -> Rollout:
     Raises:
         NonFinite: a reward or an observation is nan or inf; says where the first of them is.
     """
-    seen = rollout.obs if isinstance(rollout.obs, dict) else {"": rollout.obs}
+    obs = rollout.obs.frames if isinstance(rollout.obs, Frames) else rollout.obs
+    seen = obs if isinstance(obs, dict) else {"": obs}
     columns = {f"observation {path}".rstrip(): values for path, values in seen.items()}
     for name, values in {**columns, "reward": torch.from_numpy(rollout.reward)}.items():
         if not values.is_floating_point() or (good := values.isfinite()).all():

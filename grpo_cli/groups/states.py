@@ -12,7 +12,7 @@ from grpo_cli.envs import Backend, Codec
 from grpo_cli.errors import ConfigError
 from grpo_cli.groups.episodes import episodes
 from grpo_cli.groups.memory import Demand
-from grpo_cli.groups.packing import pack
+from grpo_cli.groups.packing import Rounds, pack
 from grpo_cli.rollout import Floats, Ints, Rollout
 from grpo_cli.walk import Outcome
 
@@ -77,7 +77,9 @@ def one_step(obs: Tensor, action: Tensor, logprob: Tensor, reward: Floats, group
     once = np.ones(count, dtype=np.int64)
     row = (member, once - 1, obs.numpy(), action.numpy(), logprob.numpy(), reward)
     outcome = Outcome(reward, once, ended, ~ended, None, count, 0.0, 0.0)
-    return pack([row], group, once - 1, outcome)
+    rounds = Rounds()
+    rounds.append(row)
+    return pack(rounds, group, once - 1, outcome)
 
 
 def win_rates(wins: Floats, group: Ints) -> Floats:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from grpo_cli.envs import Backend, Codec, Restarts
 from grpo_cli.errors import ConfigError
 from grpo_cli.groups.memory import Demand
-from grpo_cli.groups.packing import pack
+from grpo_cli.groups.packing import Rounds, pack
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
 from grpo_cli.rollout import Ints, Rollout, bincount
-from grpo_cli.walk import Clock, Outcome, Round, as_array, successes
+from grpo_cli.walk import Clock, Outcome, as_array, successes
 
 __all__ = ["windows"]
 
@@ -90,7 +90,7 @@ class windows:  # noqa: N801 - a group mode is called by its config name
             1,
             policy.family.noise_width,
         )
-        rounds: list[Round] = []
+        rounds = Rounds()
         clock = Clock()
         window = np.arange(self.num_groups)
         member = np.array([members.start(group) for group in self._groups])
@@ -163,16 +163,15 @@ class _Members:
         self.success |= success
 
 
-def _outcome(rounds: list[Round], members: _Members, clock: Clock) -> Outcome:
+def _outcome(rounds: Rounds, members: _Members, clock: Clock) -> Outcome:
     """Sum up each member's steps, [M]."""
-    member = np.concatenate([columns[0] for columns in rounds])
-    reward = np.concatenate([columns[5] for columns in rounds]).astype(np.float64)
+    member, _, _, _, _, reward = rounds.columns()
     count = len(members.group)
     terminated, truncated = np.zeros((2, count), dtype=bool)
     terminated[list(members.terminated)] = True
     truncated[list(members.truncated)] = True
     return Outcome(
-        ret=bincount(member, reward, count),
+        ret=bincount(member, reward.astype(np.float64), count),
         length=np.bincount(member, minlength=count),
         terminated=terminated,
         truncated=truncated,

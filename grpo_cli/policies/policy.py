@@ -17,7 +17,7 @@ from grpo_cli.observations import MASK, Reading
 from grpo_cli.policies.fused import layers, perceptron
 from grpo_cli.policies.mlp import Mlp, NumpyMlp
 from grpo_cli.policies.normaliser import Normalises
-from grpo_cli.rollout import Batch, Ints, Obs, each, tensors
+from grpo_cli.rollout import Batch, Ints, Obs, each, pieces, stacked, tensors
 
 WHOLE = Reading()
 FORBIDDEN = -1e8  # logit of an action that the mask excludes; finite, so that 0 * log 0 is 0
@@ -107,6 +107,7 @@ class Policy(nn.Module):
         Returns:
             [B, P].
         """
+        obs = stacked(obs)
         seen = self._seen(obs)
         if self.by_member:
             if member is None:
@@ -134,7 +135,8 @@ class Policy(nn.Module):
         """Let the normaliser, where there is one, learn from observations [N, *O]."""
         if self.normaliser is not None:
             read = self.reading.of(obs)
-            self.normaliser.observe(each(read, lambda entry: entry.to(self.device)))  # type: ignore[arg-type]
+            for part in pieces(read):
+                self.normaliser.observe(each(stacked(part), lambda e: e.to(self.device)))  # type: ignore[arg-type]
 
     def outlook(self, batch: Batch) -> Outlook:
         """Return what the policy now thinks of a batch, with gradient."""

@@ -1,0 +1,183 @@
+"""What makes critic-free work? One setting at a time, at equal simulator steps.
+
+    python benchmarks/study.py --minutes 60
+
+Every question changes one thing in an environment's tuned file. Works through a queue of (seed,
+environment, setting), one process each, and keeps every score in results/study.json at once:
+another call goes on where the last one stopped. The table goes to docs/study.md.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from learn import RESULTS, train
+
+ROOT = Path(__file__).resolve().parents[1]
+FILE, TABLE = RESULTS / "study.json", ROOT / "docs" / "study.md"
+EPISODES = 30  # at the end, in each mode
+BUDGETS = {
+    "CartPole-v1": 50_000,
+    "Acrobot-v1": 100_000,
+    "Pendulum-v1": 100_000,
+    "MountainCarContinuous-v0": 100_000,
+    "LunarLander-v3": 300_000,
+}
+UNTUNED = "advantage=time_aligned num_groups=4 group_size=8 gamma=0.99 policy.log_std=0"
+QUESTIONS = {  # words that change one thing; * : on LunarLander too, where a run takes longest
+    "tuned file": ["*"],
+    "baseline": [
+        "advantage=time_aligned *", "advantage=linear *", "advantage=fitted *",
+        "advantage=scalar *", "advantage=outcome *", "advantage=bin",
+    ],
+    "members: groups x size": [
+        "num_groups=1 group_size=16 *", "num_groups=2 group_size=8 *",
+        "num_groups=4 group_size=4 *", "num_groups=8 group_size=2", "num_groups=2 group_size=4",
+        "num_groups=4 group_size=8 *", "num_groups=8 group_size=8",
+    ],
+    "starts": ["group.same_start=false *", "group.shared_noise=true group.same_start=false"],
+    "scale": [
+        "advantage.scale=none *", "advantage.scale=group *",
+        "advantage.scale=timestep advantage.fallback=[]",
+    ],
+    "horizon": ["group.horizon=100 *", "group.slots=8", "gamma=0.9", "gamma=0.99 *", "gamma=1"],
+    "selection": ["group.candidates=16", "group.drop_dead=true"],
+    "epochs": ["epochs=1", "epochs=4 *", "epochs=20"],
+    "minibatches": ["num_minibatches=1", "num_minibatches=4 *", "num_minibatches=16"],
+    "trust region": [
+        "loss.eps_low=0.1", "loss.eps_low=0.3", "optim.target_kl=null *", "optim.target_kl=0.01",
+        "kl.coef=0.01 kl.reference=old",
+    ],
+    "entropy": ["entropy.coef=0.003", "entropy.coef=0.01 *", "entropy.coef=0.03"],
+    "observations": ["policy.normalise=true *", "policy.normalise=false"],
+    "lr": ["lr=0.0003", "lr=0.001 *", "lr=0.003", "lr=0.006"],
+    "schedule": ["optim.schedule=linear *", "optim.schedule=constant"],
+    "optimizer": ["optim.max_grad_norm=5", "policy.activation=relu", "policy.head_gain=1"],
+    "look-aheads": ["group=branches"],
+    "one set for all": [f"{UNTUNED} {words} *" for words in (
+        "lr=0.001 epochs=4 num_minibatches=4 optim.schedule=linear policy.normalise=false",
+        "lr=0.002 epochs=8 num_minibatches=8 optim.schedule=linear policy.normalise=false",
+        "lr=0.002 epochs=8 num_minibatches=8 optim.schedule=constant policy.normalise=false",
+        "lr=0.002 epochs=8 num_minibatches=8 optim.schedule=linear policy.normalise=true",
+        "advantage.adjust=linear lr=0.002 epochs=8 num_minibatches=8 optim.schedule=linear "
+        "policy.normalise=true",
+        "lr=0.003 epochs=10 num_minibatches=8 optim.schedule=linear policy.normalise=true",
+    )],
+}  # fmt: skip
+LONGEST = "LunarLander-v3"
+
+
+def settings(env: str) -> list[tuple[str, str]]:
+    """Return (question, words) of everything that is tried on an environment."""
+    every = [(name, words) for name, answers in QUESTIONS.items() for words in answers]
+    chosen = [pair for pair in every if env != LONGEST or pair[1].endswith("*")]
+    return [(name, words.rstrip("* ")) for name, words in chosen]
+
+
+def run(env: str, words: str, seed: int) -> dict[str, Any]:
+    """Train once; returns the scores, or the error."""
+    budget = BUDGETS[env]
+    fixed = [f"total_steps={budget}", "stop_at=none", f"eval_every={budget}", "sinks=[]"]
+    place = {"env": env, "words": words, "seed": seed}
+    with tempfile.TemporaryDirectory() as folder:
+        given = [*words.split(), *fixed, f"eval.final_episodes={EPISODES}"]
+        summary = train(env, seed, given, folder)
+        if "error" in summary:
+            return {**place, "error": " ".join(summary["error"])}
+        curve = mean_of_the_curve(Path(folder, summary["run"]))
+    scores = {mode: round(summary["eval"][mode]["mean"], 2) for mode in ("greedy", "sampled")}
+    return {**place, **scores, "curve": round(curve, 2), "train_s": round(summary["train_s"], 1)}
+
+
+def mean_of_the_curve(run: Path) -> float:
+    """Return the mean over env steps of the training episodes' return: sooner is higher."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    steps = np.diff([0.0, *(line["time/total_timesteps"] for line in lines)])
+    return float(np.average([line["rollout/ep_rew_mean"] for line in lines], weights=steps))
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the results as a Markdown page."""
+    heads = [f"{env}, {budget:,}" for env, budget in BUDGETS.items()]
+    lines = [
+        "# One setting at a time",
+        "",
+        "Each row changes one thing in the tuned file of the environment (a row that says what the",
+        "file says repeats the first). A cell: mean return over all training episodes, weighted by",
+        "env steps (higher: sooner), then the greedy mean of 30 episodes at the end; medians over",
+        "seeds, and how many seeds. **Bold**: every seed's curve is above the tuned file's best",
+        "seed's; *italic*: below its worst. Every simulator step counts; nothing stops early. With",
+        "`group.horizon` the curve is the return of what was played, lower by itself: compare the",
+        "greedy means there.",
+        "Made by `python benchmarks/study.py` from `benchmarks/results/study.json`; what follows",
+        "from it is in [LOG.md](LOG.md).",
+        "",
+        "| question | setting | " + " | ".join(heads) + " |",
+        "|---|---|" + "---|" * len(heads),
+    ]
+    for name, words in settings("CartPole-v1"):
+        cells = [_cell(rows, env, words) for env in BUDGETS]
+        if any(cells):
+            lines.append(
+                f"| {name} | {f'`{words}`' if words else ''} | " + " | ".join(cells) + " |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _cell(rows: list[dict[str, Any]], env: str, words: str) -> str:
+    mine = [row for row in rows if (row["env"], row["words"]) == (env, words)]
+    done = [row for row in mine if "curve" in row]
+    if not done:
+        return "refused" if mine else ""
+    base = [r["curve"] for r in rows if (r["env"], r["words"]) == (env, "") and "curve" in r]
+    curve, greedy = ([row[key] for row in done] for key in ("curve", "greedy"))
+    mark = ""
+    if words and base and len(done) > 1:
+        mark = "**" if min(curve) > max(base) else "*" if max(curve) < min(base) else ""
+    return f"{mark}{np.median(curve):.4g}{mark}; {np.median(greedy):.4g} ({len(done)})"
+
+
+def main() -> None:
+    """Work through the queue until the time is up."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--minutes", type=float, default=60.0, help="no run begins after them")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--envs", nargs="*", default=list(BUDGETS))
+    parser.add_argument("--workers", type=int, default=2, help="runs side by side")
+    options = parser.parse_args()
+    rows = json.loads(FILE.read_text()) if FILE.exists() else []
+    done = {(row["env"], row["words"], row["seed"]) for row in rows}
+    queue = [
+        (env, words, seed)
+        for seed in range(options.seeds)
+        for env in options.envs
+        for _, words in settings(env)
+        if (env, words, seed) not in done
+    ]
+    end, lock = time.monotonic() + 60 * options.minutes, Lock()
+
+    def work(place: tuple[str, str, int]) -> None:
+        if time.monotonic() > end:
+            return
+        row = run(*place)
+        with lock:
+            rows.append(row)
+            FILE.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+        print(json.dumps(row), flush=True)
+
+    with ThreadPoolExecutor(options.workers) as pool:
+        list(pool.map(work, queue))
+    TABLE.write_text(table(rows))
+
+
+if __name__ == "__main__":
+    main()
