@@ -64,6 +64,7 @@ class ActionNoise:
         group_size: members per group.
         width: numbers that an action needs, W.
         shared: all members of a group get the same noise (common random numbers).
+        hold: steps for which a member keeps its numbers before it gets the next.
     """
 
     block = 64  # steps
@@ -74,7 +75,9 @@ class ActionNoise:
         group_size: int,
         width: int,
         shared: bool = False,
+        hold: int = 1,
     ) -> None:
+        self._hold = hold
         self._generators = generators
         self._shape = (self.block, 1 if shared else group_size, width)
         self._group_size = group_size
@@ -83,9 +86,10 @@ class ActionNoise:
 
     def at(self, step: NDArray[np.int64], member: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return noise in [0, 1) for members [B] at their own steps [B]: [B, W]."""
-        while step.max() >= len(self._drawn):
+        place = step // self._hold
+        while place.max() >= len(self._drawn):
             self._draw()
-        return self._drawn[step, member]
+        return self._drawn[place, member]
 
     def _draw(self) -> None:
         groups = [generator.random(self._shape) for generator in self._generators]

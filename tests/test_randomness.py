@@ -55,3 +55,9 @@ def test_shared_noise_is_the_same_for_all_members_of_a_group():
     assert (drawn[0] == drawn[1]).all()
     assert (drawn[1] == drawn[2]).all()
     assert (drawn[0] != drawn[3]).all()
+
+
+def test_held_noise_is_the_same_numbers_each_for_several_steps():
+    held, every = blocks([0], hold=4), blocks([0])
+    for step in range(2 * ActionNoise.block):
+        assert np.array_equal(rows(held, step, [0, 1, 2]), rows(every, step // 4, [0, 1, 2]))

@@ -201,6 +201,7 @@ _COUNT = Rule(low=1)
 _COUNT_OR_NULL = Rule(kind=int, low=1, optional=True)
 
 COMPONENT_RULES: dict[str, Rule] = {
+    "group.noise_steps": _COUNT,
     "group.slots": _COUNT_OR_NULL,
     "group.actions": Rule(choices=("drawn", "all")),
     "group.horizon": _COUNT_OR_NULL,

@@ -32,6 +32,11 @@ class episodes:  # noqa: N801 - a group mode is called by its config name
         slots: members that live side by side; a free slot starts the next one. None: all.
         shared_noise: members of a group get the same action noise; only with starts of their own,
             else they would all do the same.
+        noise_steps: steps for which a member keeps its action noise. Above 1 it explores further,
+            as an unlikely action is then taken several times in a row: what pumps energy into a
+            pendulum. Each action alone is still the policy's, several together are not, which
+            biases the gradient (Gaussian policies: gSDE, Raffin et al. 2021, arXiv:2005.05719;
+            random actions: Dabney et al. 2021, arXiv:2006.01782).
         horizon: steps of an episode that are played and learned from at most; None: all. Members
             are compared at equal steps, so a cut deceives only where a state that looks better is
             a dead end. Evaluation plays whole episodes.
@@ -52,6 +57,7 @@ class episodes:  # noqa: N801 - a group mode is called by its config name
         *,
         same_start: bool = True,
         shared_noise: bool = False,
+        noise_steps: int = 1,
         slots: int | None = None,
         horizon: int | None = None,
     ) -> None:
@@ -78,6 +84,7 @@ class episodes:  # noqa: N801 - a group mode is called by its config name
         self.greedy = greedy
         self.same_start = same_start
         self.shared_noise = shared_noise
+        self.noise_steps = noise_steps
         self.slots = slots
         self.horizon = horizon
 
@@ -118,6 +125,7 @@ class episodes:  # noqa: N801 - a group mode is called by its config name
             self.group_size,
             policy.family.noise_width,
             self.shared_noise,
+            self.noise_steps,
         )
         group = np.repeat(groups, self.group_size)
         role = np.full(len(group), LEARN, dtype=np.int8)

@@ -33,6 +33,18 @@ def test_members_of_a_group_start_alike_and_groups_do_not_in_every_update(backen
     assert len(set(seen)) == 6
 
 
+def test_a_policy_without_preference_repeats_itself_while_its_noise_is_held():
+    source = cartpole()
+    policy = make_cartpole_policy(source)
+    torch.nn.init.zeros_(policy.head.weight)
+    rollout = make_sampler(source, noise_steps=3).sample(policy, 0)
+    action, step = rollout.action[:, 0].numpy(), rollout.step
+    again = np.flatnonzero(step % 3 != 0)
+    assert (action[again] == action[again - 1]).all()
+    fresh = np.flatnonzero((step % 3 == 0) & (step > 0))
+    assert (action[fresh] != action[fresh - 1]).any()
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_independent_starts_differ_within_a_group(backend):
     source = cartpole()
