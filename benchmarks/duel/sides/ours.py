@@ -85,11 +85,16 @@ def judged(words: dict[str, Any], run: Path, share: float) -> dict[str, Any]:
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     parts = ("time/sample_s", "time/update_s", "time/other_s")
     clock = np.cumsum([sum(line[part] for part in parts) for line in lines])
-    at = dict(zip((int(line["time/total_timesteps"]) for line in lines), clock, strict=True))
+    again = np.cumsum([int(line["time/replay_steps"]) for line in lines]).tolist()  # simulated too
+    steps = [int(line["time/total_timesteps"]) for line in lines]
+    at = dict(zip(steps, zip(again, clock, strict=True), strict=True))
     for path in sorted((run / "checkpoints").glob("step-*")):
-        steps = int(path.name.removeprefix("step-"))
+        step = int(path.name.removeprefix("step-"))
+        replayed, wall = at[step]
         take(policy, load(path), path, source)
-        judge.look(steps, (at[steps], at[steps] * share))
+        judge.look(step + replayed, (wall, wall * share))
+        if step + replayed >= words["budget"]:
+            break
     total = float(clock[-1])
     return {**judge.result(), "train_wall_s": total, "train_cpu_s": total * share}
 
