@@ -21,7 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 from report import write
-from sides import SIDES, Side, interpreter
+from sides import SIDES, Side, interpreter, planned
 from tasks import TASKS, Task
 
 RESULTS = Path(__file__).parents[1] / "results" / "duel"
@@ -40,7 +40,8 @@ def missing(seeds: int, tasks: list[str], sides: list[str]) -> list[Job]:
     for task, seed, side in product(TASKS, range(seeds), SIDES):
         if (tasks and task.name not in tasks) or (sides and side.name not in sides):
             continue
-        if side.takes(task) and not file_of(task, side, seed).exists():
+        wanted = side.takes(task) and seed < planned(task, side)
+        if wanted and not file_of(task, side, seed).exists():
             jobs.append((task, side, seed))
     return jobs
 
@@ -75,7 +76,7 @@ def main() -> None:
     """Read the words, run what is missing until time is up, write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=60, help="no run starts after that")
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=10, help="at most that many")
     parser.add_argument("--tasks", nargs="*", default=[], help="names; default: all")
     parser.add_argument("--sides", nargs="*", default=[], help="names; default: all")
     parser.add_argument("--workers", type=int, default=1, help="runs side by side")

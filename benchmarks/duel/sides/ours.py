@@ -8,6 +8,7 @@ sampling and learning took. A second, plain run says what a person waits for, ev
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -66,6 +67,8 @@ def main() -> None:
             "solved": own["solved"], "greedy": own["eval"]["greedy"]["mean"],
             "sampled": own["eval"]["sampled"]["mean"],
         }  # fmt: skip
+    # Of the commands: this process has the judge's environments.
+    result["peak_mb"] = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
     versions = {"grpo": grpo_cli.__version__, "gymnasium": gymnasium.__version__}
     print(json.dumps({**result, "versions": {**versions, "torch": torch.__version__}}))
 
@@ -84,14 +87,19 @@ def judged(words: dict[str, Any], run: Path, share: float) -> dict[str, Any]:
     judge = Judge(words, source.make, act)
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     parts = ("time/sample_s", "time/update_s", "time/other_s")
-    clock = np.cumsum([sum(line[part] for part in parts) for line in lines])
-    at = dict(zip((int(line["time/total_timesteps"]) for line in lines), clock, strict=True))
+    clock = np.cumsum([sum(line[part] for part in parts) for line in lines]).tolist()
+    again = np.cumsum([int(line["time/replay_steps"]) for line in lines]).tolist()  # simulated too
+    steps = [int(line["time/total_timesteps"]) for line in lines]
+    at = dict(zip(steps, zip(again, clock, strict=True), strict=True))
+    wall = 0.0
     for path in sorted((run / "checkpoints").glob("step-*")):
-        steps = int(path.name.removeprefix("step-"))
+        step = int(path.name.removeprefix("step-"))
+        replayed, wall = at[step]
         take(policy, load(path), path, source)
-        judge.look(steps, (at[steps], at[steps] * share))
-    total = float(clock[-1])
-    return {**judge.result(), "train_wall_s": total, "train_cpu_s": total * share}
+        judge.look(step + replayed, (wall, wall * share))
+        if step + replayed >= words["budget"]:
+            break
+    return {**judge.result(), "train_wall_s": wall, "train_cpu_s": wall * share}
 
 
 if __name__ == "__main__":
