@@ -65,6 +65,7 @@ def test_003_dynamic_bandit(run):
     assert leads[80][0] == "0"
 
 
+@pytest.mark.slow  # a process, whose verb and whose preset have tests of their own
 def test_004(run, tmp_path):
     words = ["total_steps=300", "eval.episodes=2", "eval.final_episodes=2"]
     with pytest.raises(SystemExit) as ended:
