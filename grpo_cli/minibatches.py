@@ -34,10 +34,15 @@ def by_members(
         [0, *np.cumsum(np.bincount(part, length)).astype(int)]
     )
     owner = np.split(member[order], np.cumsum(np.bincount(part[member]))[:-1])
-    local = [np.unique(own, return_inverse=True) for own in owner]
+    local = [np.unique(own, return_inverse=True, return_counts=True)[1:] for own in owner]
     return [
-        replace(piece, member=torch.from_numpy(own).to(device), num_members=len(names))
-        for piece, (names, own) in zip(pieces, local, strict=True)
+        replace(
+            piece,
+            member=torch.from_numpy(own).to(device),
+            num_members=len(lengths),
+            lengths=tuple(lengths.tolist()),
+        )
+        for piece, (own, lengths) in zip(pieces, local, strict=True)
     ]
 
 

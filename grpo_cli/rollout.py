@@ -207,6 +207,7 @@ class Batch:
     # Where minibatches hold whole members; else None and 0.
     member: Tensor | None = None  # [B], 0 to num_members - 1, ascending
     num_members: int = 0
+    lengths: tuple[int, ...] = ()  # rows of each member, known without asking the device
 
     @cached_property
     def total_weight(self) -> Tensor:

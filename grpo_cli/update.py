@@ -4,7 +4,7 @@ Nothing in the minibatch loop waits for the device; the KL stop and the check fo
 are made between epochs.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -47,8 +47,8 @@ class Learns(Protocol):
         """It must be shown whole members, for it remembers what came before."""
         ...
 
-    def __call__(self, obs: Obs, member: Tensor | None = None) -> Tensor:
-        """Observations [B, *O], members [B] -> distribution parameters [B, P]."""
+    def __call__(self, obs: Obs, lengths: Sequence[int] = ()) -> Tensor:
+        """Observations [B, *O], rows of each member in them -> distribution parameters [B, P]."""
         ...
 
     def outlook(self, batch: Batch) -> Outlook:
@@ -236,7 +236,8 @@ def rowwise(policy: Learns, obs: Obs, member: Ints) -> Tensor:
     pieces = []
     for a, b in pairwise([*edges, len(member)]):
         piece = each(obs, lambda entry, a=a, b=b: entry[a:b])
-        pieces.append(policy(piece, torch.from_numpy(member[a:b]) if policy.by_member else None))
+        lengths = np.unique(member[a:b], return_counts=True)[1] if policy.by_member else member[:0]
+        pieces.append(policy(piece, lengths.tolist()))
     return torch.cat(pieces)
 
 

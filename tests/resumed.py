@@ -1,9 +1,11 @@
 """Runs that are interrupted and gone on with, and what they are compared by."""
 
+import copy
 import json
 import os
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 import faults
@@ -32,10 +34,18 @@ def count_from_zero():
             module.STEPS[0] = 0
 
 
+@cache
+def composed(*words):
+    return compose(list(words))
+
+
 def begin(*words, view=None, env=ENV):
     count_from_zero()
     given = [env, *QUICK, *words]
-    return Path(train_job(compose(given), overrides=given, view=view or View(quiet=True))["run"])
+    cfg = copy.deepcopy(composed(*(word for word in given if not word.startswith("name="))))
+    for name in (word[5:] for word in given if word.startswith("name=")):
+        cfg.name = name  # composing takes as long as the run
+    return Path(train_job(cfg, overrides=given, view=view or View(quiet=True))["run"])
 
 
 def go_on(run, *words, allow=False):

@@ -44,16 +44,13 @@ def test_every_file_has_a_row_and_every_row_a_file(group: str):
 @pytest.mark.parametrize("group", ["advantage", "loss", "entropy"])
 def test_the_settings_in_a_row_are_those_of_the_file(group: str):
     header, rows = table(group)
+    known = {"name", *(key.partition(".")[2] for key in component_keys(group))}
     for name, *cells in rows:
         tree: dict[str, Any] = yaml.safe_load((conf_dir() / group / f"{name}.yaml").read_text())
         shown = dict(zip(header[1:], cells, strict=True)).items()
-        told = {key: cell for key, cell in shown if key in {"name", *component_keys_of(group)}}
+        told = {key: cell for key, cell in shown if key in known}
         given = {key: "" if key not in tree else _typed(tree[key]) for key in told}
         assert told == given, name
-
-
-def component_keys_of(group: str) -> set[str]:
-    return {key.partition(".")[2] for key in component_keys(group)}
 
 
 def _typed(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -12,7 +13,9 @@ import faults
 import numpy as np
 import pytest
 from small_runs import own_place
+from typer.testing import CliRunner
 
+from grpo_cli.cli import app
 from grpo_cli.config.compose import compose
 from grpo_cli.config.jobs import train_job
 from grpo_cli.envs import open_env
@@ -26,6 +29,10 @@ QUICK = [
     "epochs=1", "policy.hidden=[8]", "total_steps=200", "eval_every=1000", "eval.episodes=1",
     "eval.final_episodes=1", "sinks=[]",
 ]  # fmt: skip
+
+
+def slow(how):
+    return pytest.param(how, marks=pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +54,7 @@ def weights(run):
     return (run / "checkpoints/last/policy.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("how", ["exit", "hang", "SIGKILL", "SIGSEGV"])
+@pytest.mark.parametrize("how", ["hang", "SIGKILL", *(slow(how) for how in ("exit", "SIGSEGV"))])
 def test_a_lost_worker_costs_nothing(monkeypatch, tmp_path, how):
     words = ["backend=async", "backend.timeout_s=1.5"]
     straight, _ = train("name=straight", *words)
@@ -142,7 +149,7 @@ def test_an_evaluation_that_pays_nan_leaves_the_policy_saved(monkeypatch):
     assert not (run / "summary.json").exists()
 
 
-@pytest.mark.parametrize("how", ["exit", "hang"])
+@pytest.mark.parametrize("how", ["exit", slow("hang")])
 def test_a_lost_worker_of_an_evaluation_costs_nothing(monkeypatch, tmp_path, how):
     words = ["backend=async", "backend.timeout_s=1.5", "eval.final_episodes=9", "total_steps=20"]
     straight, _ = train("name=straight", *words)
@@ -166,21 +173,21 @@ def test_the_traceback_of_a_worker_reaches_debug(monkeypatch):
 
 def test_a_checkpoint_that_cannot_be_written_costs_no_run():
     """RLIMIT_FSIZE lets small files be written, and no large one: a disk that fills up."""
-    code = (
-        "import resource, signal, sys\nfrom grpo_cli.cli import main\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))\nmain()"
-    )
-    command = [sys.executable, "-c", code, "train", "--quiet", *QUICK, "save_every=60"]
-    command += ["policy.hidden=[64,64]", "name=full", "sinks=[tensorboard]"]
-    path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, capture_output=True, text=True, env=path)
+    words = ["train", "--quiet", *QUICK, "save_every=60"]
+    words += ["policy.hidden=[64,64]", "name=full", "sinks=[tensorboard]"]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
+    try:
+        done = CliRunner().invoke(app, words)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     # each of them once, however often it was tried, and the last one as an error
     failed = [line for line in done.stderr.splitlines() if "could not be written" in line]
     assert [line.partition(":")[0] for line in failed] == ["warning", "error"]
     assert "training goes on" in failed[0]
     assert done.stderr.count("metrics.jsonl (") == 1
     assert done.stderr.count("events.out.tfevents") == 1
-    assert done.returncode == 2  # the last one: without it the run would be lost
+    assert done.exit_code == 2  # the last one: without it the run would be lost
     [run] = Path("runs").glob("*/full-*")
     assert not list((run / "checkpoints").iterdir())
     lines = (run / "metrics.jsonl").read_text().splitlines()

@@ -27,7 +27,10 @@ def scores(*words):
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_a_policy_that_remembers_finds_the_way(cell):
-    assert min(scores("env=grpo/TMaze-v0", "policy=recurrent", f"policy.cell={cell}")) >= 0.95
+    # Who guesses gets half. Of 100 sampled episodes .05 are two standard deviations.
+    greedy, sampled = scores("env=grpo/TMaze-v0", "policy=recurrent", f"policy.cell={cell}")
+    assert greedy >= 0.95
+    assert sampled >= 0.9
 
 
 def test_one_that_does_not_remember_guesses():

@@ -87,7 +87,7 @@ class Asked:
             self._before = self._logprobs(range(len(states))).detach()
         return self._before
 
-    def __call__(self, obs: Obs, member: Tensor | None = None) -> Tensor:
+    def __call__(self, obs: Obs, lengths: Sequence[int] = ()) -> Tensor:
         """Numbers of pairs [B, 1] -> log-probability now and before the update, [B, 2]."""
         rows = flat(obs)[:, 0]
         before = self._before[rows]

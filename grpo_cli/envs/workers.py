@@ -186,6 +186,9 @@ class Workers:
         if process.is_alive():
             with contextlib.suppress(OSError):
                 os.kill(process.pid, signal.SIGUSR1)
+            patience = time.monotonic() + 2.0  # on a busy computer it takes a while to answer
+            while time.monotonic() < patience and not (note.exists() and note.stat().st_size):
+                time.sleep(0.02)
             time.sleep(0.1)
         where = note.read_text() if note.exists() else ""
         self._end(patience_s=0.0)

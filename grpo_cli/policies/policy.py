@@ -4,6 +4,8 @@ It acts (NumPy in, NumPy out) and it gives its outlook on a batch (torch, with g
 not learn; `update` does that.
 """
 
+import copy
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -97,12 +99,12 @@ class Policy(nn.Module):
         """It must be shown whole members, for it remembers what came before."""
         return self.memory_size > 0
 
-    def forward(self, obs: Obs, member: Tensor | None = None) -> Tensor:
+    def forward(self, obs: Obs, lengths: Sequence[int] = ()) -> Tensor:
         """Observations -> distribution parameters.
 
         Args:
             obs: [B, *O].
-            member: of each row, [B], ascending; needed by a policy that remembers.
+            lengths: rows of each member, whose sum is B; needed by a policy that remembers.
 
         Returns:
             [B, P].
@@ -110,10 +112,9 @@ class Policy(nn.Module):
         obs = stacked(obs)
         seen = self._seen(obs)
         if self.by_member:
-            if member is None:
+            if not lengths:
                 raise ValueError("a policy that remembers reads whole members")
-            lengths = torch.unique_consecutive(member, return_counts=True)[1]
-            outputs = self.head(self.body(seen, lengths.tolist()))
+            outputs = self.head(self.body(seen, lengths))
         elif self._layers and self.device.type == "cpu":
             outputs = perceptron(self.body.flat(seen), self._layers)  # type: ignore[operator]
         else:
@@ -140,7 +141,7 @@ class Policy(nn.Module):
 
     def outlook(self, batch: Batch) -> Outlook:
         """Return what the policy now thinks of a batch, with gradient."""
-        params = self(batch.obs, batch.member)
+        params = self(batch.obs, batch.lengths)
         return Outlook(self.family, params, self.family.logprob(params, batch.action))
 
     def act(
@@ -154,8 +155,16 @@ class Policy(nn.Module):
         return choose(self.family, self.params(obs), noise, greedy)
 
     def acting(self) -> Acts:
-        """Return who acts for members that all start now."""
-        return Recall(self) if self.by_member else self.act
+        """Return who acts for members that all start now.
+
+        Another device would be waited for in every step, for a network that NumPy is done with
+        sooner: it is waited for once, for a copy of the weights.
+        """
+        if self.by_member:
+            return Recall(self)
+        if self.device.type != "cpu" and isinstance(self.body, Mlp):
+            return copy.deepcopy(self).cpu().act
+        return self.act
 
     def params(self, obs: NDArray) -> NDArray[np.float32]:
         """Return distribution parameters without gradient, [B, P].

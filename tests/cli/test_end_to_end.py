@@ -105,9 +105,9 @@ def test_warnings_are_heard_in_quiet_runs():
 
 def test_runs_that_start_at_once_get_folders_of_their_own():
     tiny = ["group_size=2", "policy.hidden=[4]", "eval.episodes=1", "eval.final_episodes=1"]
-    result = grpo("train", "-m", *CARTPOLE[:-1], *tiny, "total_steps=1,2,3,4")
+    result = grpo("train", "-m", *CARTPOLE[:-1], *tiny, "total_steps=1,2")
     assert result.exit_code == 0
-    assert len(folders()) == 4
+    assert len(folders()) == 2
     assert all((Path(run) / "summary.json").exists() for run in folders())
 
 

@@ -253,7 +253,10 @@ def test_nothing_heavy_is_loaded_to_answer(words: list[str]):
     assert done.stderr.endswith("[]")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)],
+)
 def test_signals_end_a_training_run(tmp_path: Path, number: int, code: int):
     words = [CARTPOLE, "total_steps=100000000", "stop_at=none", "eval_every=100000000"]
     process = subprocess.Popen(

@@ -13,10 +13,22 @@ from grpo_cli.errors import ConfigError, GrpoError, MissingPackage
 
 CARTPOLE = "env=CartPole-v1"
 
-EVERY_CHOICE = [
-    f"{group}=[{choice}]" if group == "sinks" else f"{group}={choice}"
+# Chosen together, as far as they take turns; presets are in test_preset_files.
+TOGETHER = {
+    group: [name for name in files.choices(group) if (group, name) != ("loss", "all_action")]
     for group in GROUPS
-    for choice in files.choices(group)
+    if group not in ("group", "preset")
+}
+EVERY_CHOICE = [
+    *(
+        [f"{group}=[{name}]" if group == "sinks" else f"{group}={name}" for group, name in row]
+        for row in (
+            [(group, names[turn % len(names)]) for group, names in TOGETHER.items()]
+            for turn in range(max(map(len, TOGETHER.values())))
+        )
+    ),
+    *([CARTPOLE, f"group={name}"] for name in files.choices("group")),
+    [CARTPOLE, "loss=all_action", "group=candidates", "group.actions=all"],
 ]
 
 
@@ -26,11 +38,8 @@ def refused(*words: str) -> GrpoError:
     return caught.value
 
 
-@pytest.mark.parametrize("word", EVERY_CHOICE)
-def test_every_shipped_choice_composes(word: str):
-    words = [word] if word.startswith("env=") else [CARTPOLE, word]
-    if word == "loss=all_action":
-        words += ["group=candidates", "group.actions=all"]
+@pytest.mark.parametrize("words", EVERY_CHOICE, ids=" ".join)
+def test_every_shipped_choice_composes(words: list[str]):
     assert compose(words)
 
 

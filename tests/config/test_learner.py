@@ -9,6 +9,7 @@ from small_runs import own_place, train
 from grpo_cli.config import build
 from grpo_cli.config.build_env import build_env
 from grpo_cli.config.compose import compose
+from grpo_cli.config.files import find
 from grpo_cli.config.learner import build_learner
 from grpo_cli.errors import CheckpointError, ConfigError
 
@@ -63,16 +64,18 @@ def test_the_length_of_dr_grpo_is_the_time_limit():
 
 
 def test_published_losses_are_settings_of_clip():
-    def settings(loss, *words):
-        return compose(["env=CartPole-v1", f"loss={loss}", *words]).loss
+    def settings(loss, **changes):
+        layer = find("loss", loss)
+        assert layer is not None
+        return layer.content["loss"] | changes
 
     assert settings("bnpo") == settings("clip")
-    assert settings("dapo", "loss.eps_high=null") == settings("bnpo")
-    assert settings("grpo", "loss.aggregate=step_mean") == settings("bnpo")
-    assert settings("dr_grpo", "loss.aggregate=member_mean") == settings("grpo")
-    assert settings("luspo", "loss.aggregate=member_mean") == settings("gspo")
-    level = ["loss.ratio=step", "loss.eps_low=0.2", "loss.eps_high=null"]
-    assert settings("clip", "loss.aggregate=member_mean", *level) == settings("grpo")
+    assert settings("dapo", eps_high=None) == settings("bnpo")
+    assert settings("grpo", aggregate="step_mean") == settings("bnpo")
+    assert settings("dr_grpo", aggregate="member_mean") == settings("grpo")
+    assert settings("luspo", aggregate="member_mean") == settings("gspo")
+    level = {"ratio": "step", "eps_low": 0.2, "eps_high": None}
+    assert settings("clip", aggregate="member_mean", **level) == settings("grpo")
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,9 @@ def test_skip_learns_nothing_from_a_rollout_that_is_not_finite():
         assert lines[number]["step"] > lines[number - 1]["step"]
 
 
-@pytest.mark.parametrize(("every", "times"), [(95, 9), (430, 2)])
+@pytest.mark.parametrize(
+    ("every", "times"), [pytest.param(95, 9, marks=pytest.mark.slow), (430, 2)]
+)
 def test_a_run_that_goes_back_can_be_interrupted_anywhere(monkeypatch, every, times):
     """The checkpoints of interruptions are newer than the one to go back to, and not meant."""
     words = ["nan=rollback", "checkpoint.keep=2", *LONG]

@@ -54,6 +54,11 @@ def test_a_preset_wins_over_the_env_file_and_trains(preset: str, env: str):
     assert summary["updates"] >= 2
 
 
+@pytest.mark.parametrize("preset", [name for name in choices("preset") if name not in NAMES])
+def test_one_with_a_group_mode_of_its_own_composes(preset: str):
+    assert compose(["env=CartPole-v1", f"preset={preset}"])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("env", ENVS)
 def test_every_preset_goes_with_every_environment(env: str):

@@ -18,6 +18,10 @@ def assert_goes_on(env, *words):
     assert_equal(straight, run)
 
 
+def slow(words):
+    return pytest.param(words, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -27,11 +31,11 @@ def assert_goes_on(env, *words):
         "group=branches group.horizon=3",
         "advantage=remax",
         "backend=envpool",
-        "backend=envpool env=Pendulum-v1",
+        slow("backend=envpool env=Pendulum-v1"),
         "policy=recurrent policy.size=4 policy.cell=gru",
-        "policy=recurrent policy.size=4 policy.normalise=true",
-        "policy=recurrent policy.size=4 group=windows group_size=9",
-        "policy=recurrent policy.size=4 advantage=remax",
+        slow("policy=recurrent policy.size=4 policy.normalise=true"),
+        slow("policy=recurrent policy.size=4 group=windows group_size=9"),
+        slow("policy=recurrent policy.size=4 advantage=remax"),
     ],
 )
 def test_every_group_mode_goes_on(words):

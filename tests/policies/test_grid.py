@@ -82,7 +82,7 @@ def test_what_acted_is_what_learns(look, move, body):
     action = torch.from_numpy(np.stack([taken[row] for row in range(5)]))
     member = torch.tensor([0, 0, 0, 1, 1])
     ones = torch.ones(5)
-    new = policy.outlook(Batch(tensors(rows), action, ones, ones, ones, None, member, 2))
+    new = policy.outlook(Batch(tensors(rows), action, ones, ones, ones, None, member, 2, (3, 2)))
     expected = np.array([said[row] for row in range(5)])
     assert new.logprob.detach().numpy() == pytest.approx(expected, abs=2e-4)
     assert new.entropy().shape == (5,)
@@ -190,7 +190,7 @@ def test_a_masked_action_is_never_taken(mask, seed, make):
     act, members = policy.acting(), np.arange(64)
     for action in (act(rows, noise, members)[0], act(rows, None, members)[0]):
         assert all(mask[a] and mask[2 + b] for a, b in action.tolist())
-    params = policy(tensors(rows), torch.arange(64))
+    params = policy(tensors(rows), [1] * 64)
     assert torch.isfinite(policy.family.entropy(params)).all()
     assert torch.allclose(policy.family.kl(params, params), torch.zeros(64))
     policy.family.entropy(params).sum().backward()

@@ -41,7 +41,7 @@ def test_a_memory_begins_where_a_member_begins(mode, cell):
     rollout = MODES[mode](backend, source.codec, 2, seed=0).sample(policy, 0)
     assert len(rollout.group) >= 4
     with torch.no_grad():
-        params = policy(rollout.obs, torch.from_numpy(rollout.member))
+        params = policy(rollout.obs, np.bincount(rollout.member).tolist())
         logprob = policy.family.logprob(params, rollout.action).numpy()
     learned = rollout.weight > 0
     assert learned.any()
@@ -53,13 +53,14 @@ def test_members_do_not_see_each_other_and_steps_not_what_comes(cell):
     policy = remembers(cartpole(), cell)
     obs = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
     member = torch.tensor([0, 0, 1, 1, 1, 1, 4, 4, 4])
-    together = policy(obs, member)
+    lengths = [2, 4, 3]
+    together = policy(obs, lengths)
     for number in (0, 1, 4):
-        alone = policy(obs[member == number], member[member == number])
+        alone = policy(obs[member == number], [int((member == number).sum())])
         assert torch.allclose(alone, together[member == number], atol=1e-6)
     changed = obs.clone()
     changed[4] += 1.0
-    moved = (policy(changed, member) != together).any(dim=1)
+    moved = (policy(changed, lengths) != together).any(dim=1)
     assert moved.tolist() == [False] * 4 + [True] * 2 + [False] * 3
 
 
