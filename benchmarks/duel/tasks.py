@@ -40,7 +40,7 @@ TASKS = [
     Task("Acrobot-v1", -100.0, 300_000),
     Task("Pendulum-v1", -200.0, 200_000),
     Task("LunarLander-v3", 200.0, 1_000_000),
-    Task("MountainCarContinuous-v0", 90.0, 150_000),
+    Task("MountainCarContinuous-v0", 90.0, 50_000),
     Task("LunarLander-v3", 200.0, 1_000_000, {"continuous": True}),
     Task("MountainCar-v0", -110.0, 1_000_000),
     Task("FrozenLake-v1", 0.70, 500_000),
