@@ -13,11 +13,12 @@ from typing import Any
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from grpo_cli.config.check import check
 from grpo_cli.config.explain import explained
-from grpo_cli.config.files import conf_dir
+from grpo_cli.config.files import conf_dir, env_layer, find, leaves
+from grpo_cli.config.schema import COMPONENTS
 from grpo_cli.config.words import register, restore, rewrite
 
 Record = dict[str, Any]
@@ -85,7 +86,7 @@ def _composed(cfg: DictConfig, own: Any, absolute: Mapping[str, str]) -> Compose
     chosen: Any = OmegaConf.to_container(own.runtime.choices, resolve=False)
     words: Any = OmegaConf.to_container(own.overrides.task, resolve=False)
     dirs = [Path(s.path) for s in own.runtime.config_sources if s.schema == "file"]
-    return Composed(
+    composed = Composed(
         cfg=cfg,
         choices={
             **{group: absolute.get(choice, choice) for group, choice in chosen.items()},
@@ -94,6 +95,26 @@ def _composed(cfg: DictConfig, own: Any, absolute: Mapping[str, str]) -> Compose
         overrides=[restore(word, absolute) for word in words],
         dirs=tuple(folder for folder in dirs if folder != shipped),
     )
+    _leave_out(composed)
+    return composed
+
+
+def _leave_out(composed: Composed) -> None:
+    """Leave out what the environment's file says to another component than the chosen one.
+
+    Its `group.noise_steps` is for `group=episodes`, and means nothing where a preset or a word has
+    chosen `group=branches`; what a person typed stays, for the check to refuse.
+    """
+    layer = env_layer(str(composed.choices.get("env")), composed.dirs)
+    typed = {word.lstrip("+").partition("=")[0] for word in composed.overrides}
+    for key, _ in leaves(layer.content) if layer else ():
+        group, _, name = key.partition(".")
+        chosen = composed.choices.get(group) if group in COMPONENTS else None
+        own = find(group, chosen, composed.dirs) if isinstance(chosen, str) else None
+        if own is None or key in typed or key in {known for known, _ in leaves(own.content)}:
+            continue
+        with open_dict(composed.cfg):
+            composed.cfg[group].pop(name, None)
 
 
 def run(

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from grpo_cli.config.env_ids import family
 from grpo_cli.errors import ConfigError
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -65,6 +66,11 @@ def find(group: str, choice: str, dirs: tuple[Path, ...] = ()) -> Layer | None:
         if path.is_file():
             return Layer(path, folder == conf_dir(), _read(path, group, dirs))
     return None
+
+
+def env_layer(env_id: str, dirs: tuple[Path, ...] = ()) -> Layer | None:
+    """Return the file of an environment, else that of its family, if there is one."""
+    return find("env", env_id, dirs) or find("env", family(env_id) or "")
 
 
 def _read(path: Path, group: str, dirs: tuple[Path, ...]) -> dict[str, Any]:

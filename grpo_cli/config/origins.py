@@ -8,8 +8,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from grpo_cli.config.compose import Composed
-from grpo_cli.config.env_ids import family
-from grpo_cli.config.files import find, leaves
+from grpo_cli.config.files import env_layer, find, leaves
 from grpo_cli.config.schema import COMPONENTS
 
 COMMAND_LINE = "command line"
@@ -33,9 +32,10 @@ def _layers(composed: Composed) -> Iterator[tuple[str, set[str]]]:
     for group in ("preset", "env", *COMPONENTS):
         chosen = composed.choices.get(group)
         for choice in chosen if isinstance(chosen, list) else [chosen]:
-            layer = find(group, choice, composed.dirs) if isinstance(choice, str) else None
-            if layer is None and group == "env":
-                layer = find(group, family(str(choice)) or "")
+            if group == "env":
+                layer = env_layer(str(choice), composed.dirs)
+            else:
+                layer = find(group, choice, composed.dirs) if isinstance(choice, str) else None
             if layer is not None:
                 yield layer.label, {key for key, _ in leaves(layer.content)}
 

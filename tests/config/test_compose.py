@@ -94,6 +94,15 @@ def test_own_code_takes_its_own_keys_and_none_of_the_shipped():
     assert sinks == {"tensorboard": {"name": "tensorboard"}, "my_Sink": {"name": "my.Sink"}}
 
 
+def test_what_an_env_file_says_to_another_component_is_left_out():
+    """Acrobot's file sets group.noise_steps, which only group=episodes has."""
+    assert compose(["env=Acrobot-v1"]).group.noise_steps == 4
+    assert "noise_steps" not in compose(["env=Acrobot-v1", "group=branches"]).group
+    assert "noise_steps" not in compose(["env=Acrobot-v1", "preset=textbook"]).group
+    with pytest.raises(ConfigError, match=r"unknown key group\.noise_steps"):
+        compose(["env=Acrobot-v1", "group=branches", "group.noise_steps=4"])
+
+
 def test_convenient_words():
     cfg = compose(
         [CARTPOLE, "samples_per_time_step=16", "reward_scaling_fn=rank", "total_steps=1e6"]
