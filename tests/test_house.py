@@ -20,7 +20,7 @@ PACKAGE = ROOT / "grpo_cli"
 CONF = ROOT / "conf"
 
 FLOORS: dict[int, frozenset[str]] = {
-    0: frozenset({"errors", "rollout", "randomness"}),
+    0: frozenset({"errors", "rollout", "randomness", "clock"}),
     1: frozenset(
         "rewards reward_functions transitions returns kl entropy distributions joint statistics"
         " advantages losses".split()

@@ -26,6 +26,7 @@ TRAIN = (
     ("grpo train env=Acrobot-v1 lr=1e-3 loss.eps_high=0.28", "change anything"),
     ("grpo train env=CartPole-v1 preset=dapo loss.eps_high=0.3", "a published system"),
     ("grpo train -m env=CartPole-v1 preset=dapo,gspo seed=0,1", "four runs"),
+    ("grpo train env=CartPole-v1 profile=true", "where the time goes"),
 )
 PRESETS = (
     ("grpo presets", "all of them"),

@@ -105,6 +105,9 @@ class TrainConf:
     eval_every: int = _key(50_000, "distance between evaluations", "env steps", low=1)
     save_every: int = _key(50_000, "distance between checkpoints", "env steps", low=1)
     log_every: int = _key(1, "distance between TensorBoard points", "updates", low=1)
+    profile: bool = _key(
+        False, "write where the time goes: a table of an update's parts, and a trace"
+    )
     max_time: str | None = _key(
         None, "save and stop after so long, such as 30m or 1h30m", pattern=DURATION,
         says="a duration such as 30m or 1h30m", optional=True,

@@ -6,11 +6,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from grpo_cli.clock import part
 from grpo_cli.errors import NonFinite
 from grpo_cli.rollout import LEARN, Episodes, Ints, Rollout, tensors
 from grpo_cli.walk import Outcome, Round
 
 
+@part("pack")
 def pack(
     rounds: Sequence[Round],
     group: Ints,
@@ -59,6 +61,7 @@ def pack(
     return finite(rollout)
 
 
+@part("pack")
 def finite(rollout: Rollout) -> Rollout:
     """Return a rollout that a policy can learn from.
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from grpo_cli.clock import part
 from grpo_cli.distributions import Family, Outlook
 from grpo_cli.errors import EnvError
 from grpo_cli.observations import MASK, Reading
@@ -136,6 +137,7 @@ class Policy(nn.Module):
             read = self.reading.of(obs)
             self.normaliser.observe(each(read, lambda entry: entry.to(self.device)))  # type: ignore[arg-type]
 
+    @part("forward and loss")
     def outlook(self, batch: Batch) -> Outlook:
         """Return what the policy now thinks of a batch, with gradient."""
         params = self(batch.obs, batch.member)
@@ -155,6 +157,7 @@ class Policy(nn.Module):
         """Return who acts for members that all start now."""
         return Recall(self) if self.by_member else self.act
 
+    @part("forward")
     def params(self, obs: NDArray) -> NDArray[np.float32]:
         """Return distribution parameters without gradient, [B, P].
 
@@ -188,6 +191,7 @@ class Policy(nn.Module):
     def _follows(self) -> bool:
         return NumpyMlp.fits(self.body, self.head)
 
+    @part("forward")
     @torch.inference_mode()
     def step(self, obs: NDArray, memory: Tensor) -> tuple[NDArray[np.float32], Tensor]:
         """Go on by one step.
@@ -241,6 +245,7 @@ class Recall:
         return self._policy.memory_size
 
 
+@part("choose")
 def choose(
     family: Family,
     params: NDArray[np.float32],
