@@ -65,6 +65,18 @@ def find(group: str, choice: str, dirs: tuple[Path, ...] = ()) -> Layer | None:
     return None
 
 
+def shipped(group: str, choice: str) -> dict[str, Any]:
+    """Return the node of a shipped component.
+
+    Raises:
+        ConfigError: the installation lost its file.
+    """
+    layer = find(group, choice)
+    if layer is None:
+        raise ConfigError(f"there is no {group}/{choice}.yaml", "install grpo-cli again")
+    return layer.content[group]
+
+
 def _read(path: Path, group: str, dirs: tuple[Path, ...]) -> dict[str, Any]:
     text = path.read_text(encoding="utf-8")
     content = yaml.safe_load(text) or {}

@@ -19,6 +19,7 @@ from grpo_cli.config.reporting import make_sinks
 from grpo_cli.config.resume import Resumed, same_run
 from grpo_cli.config.saved import mark, open_config
 from grpo_cli.config.schema import EvalConf
+from grpo_cli.config.tuning import tune
 from grpo_cli.config.values import seconds
 from grpo_cli.envs import EnvSource
 from grpo_cli.errors import CheckpointError, ConfigError, Stopped
@@ -61,9 +62,11 @@ def train_job(
     """
     started = time.perf_counter()
     name_absolutely(cfg)
+    if cfg.tune == "auto" and resumed is None:
+        tune(cfg, overrides, view)
     if cfg.resume == "auto":
         resumed = same_run(cfg, view.warn)
-    profiled = cfg.profile
+    profiled, cfg.tune = cfg.profile, "none"
     # Words of this command, not of the run.
     cfg.resume, cfg.resume_changes, cfg.profile = None, "ask", False
     words = build.plain(cfg)

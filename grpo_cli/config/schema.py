@@ -94,6 +94,11 @@ class TrainConf:
         None, "upper bound; splits the minibatches further", "rows", low=1, optional=True
     )
     device: str = _device()
+    threads: int = _key(1, "of torch on the CPU; small networks are fastest on one", low=1)
+    tune: str = _key(
+        "none", "auto: take what grpo bench recommends on this computer; words typed here win",
+        choices=("none", "auto"),
+    )  # fmt: skip
     name: str = _key(
         "grpo", "first part of the run folder's name", pattern=r"(?!\.)[^/\\\x00-\x1f]+",
         says="a text without slashes that does not begin with a dot",
@@ -139,6 +144,16 @@ class TrainConf:
 
 
 @dataclass
+class BenchConf:
+    """The word of `grpo bench` beside those of `grpo train`."""
+
+    budget: str = _key(
+        "1m", "how long to measure, such as 20s", pattern=DURATION,
+        says="a duration such as 20s or 1m",
+    )  # fmt: skip
+
+
+@dataclass
 class EvalConf:
     """The words of `grpo eval`."""
 
@@ -170,20 +185,9 @@ def is_own(name: str) -> bool:
 
 
 COMPONENTS = (
-    "group",
-    "reward",
-    "reward_scaling",
-    "advantage",
-    "loss",
-    "kl",
-    "entropy",
-    "policy",
-    "optim",
-    "backend",
-    "eval",
-    "checkpoint",
-    "sinks",
-)
+    "group", "reward", "reward_scaling", "advantage", "loss", "kl", "entropy", "policy", "optim",
+    "backend", "eval", "checkpoint", "sinks",
+)  # fmt: skip
 """Top-level nodes that are filled by a choice: `loss=clip`."""
 
 GROUPS = ("env", *COMPONENTS, "preset")
