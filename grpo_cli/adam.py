@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
+from grpo_cli.clock import part
+
 
 class Adam:
     """Adam (Kingma and Ba 2015, arXiv:1412.6980), with the part of torch's interface used here.
@@ -46,6 +48,7 @@ class Adam:
             else:
                 parameter.grad.zero_()
 
+    @part("optimizer step")
     @torch.no_grad()
     def step(self) -> None:
         """Take one step along the gradients; parameters without one stay where they are."""
@@ -91,6 +94,7 @@ class Adam:
                 own.copy_(saved["state"][number][name])
 
 
+@part("optimizer step")
 @torch.no_grad()
 def clip_grad_norm(parameters: Iterable[nn.Parameter], max_norm: float | None) -> Tensor:
     """Scale gradients down to a global norm, in place; returns the norm before, a scalar.

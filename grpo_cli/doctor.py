@@ -2,7 +2,6 @@
 
 import os
 import platform
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from grpo_cli import rundir, video
 from grpo_cli.envs import EnvSource, make_backend, make_simulator
 from grpo_cli.envs.display import choose_opengl, draw_in_memory
 from grpo_cli.errors import GrpoError
+from grpo_cli.speed import stepping
 
 # Module that tells whether an extra is installed, and what the extra gives.
 EXTRAS = {
@@ -206,18 +206,9 @@ def _speed(source: EnvSource, name: str) -> Check:
         backend, _ = make_backend(name, source, MEMBERS)
     except GrpoError as error:
         return Check(label, None, error.what, error.fix)
-    source.action_space.seed(0)
-    actions = np.array([source.action_space.sample() for _ in range(MEMBERS)])
-    taken, started = 0, time.perf_counter()
     try:
-        while (seconds := time.perf_counter() - started) < MEASURE_S:
-            backend.reset(np.arange(MEMBERS))
-            alive = np.arange(MEMBERS)
-            while len(alive) and time.perf_counter() - started < MEASURE_S:
-                _, _, terminated, truncated, _ = backend.step(alive, actions[alive])
-                taken += len(alive)
-                alive = alive[~(terminated | truncated)]
-        return Check(label, True, f"{taken / seconds:,.0f} steps/s with {MEMBERS} members")
+        step_s, _ = stepping(backend, source.action_space, np.arange(MEMBERS), MEASURE_S)
+        return Check(label, True, f"{1 / step_s:,.0f} steps/s with {MEMBERS} members")
     except GrpoError as error:
         return Check(label, False, error.what, error.fix)
     finally:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from grpo_cli.clock import part
 from grpo_cli.entropy import EntropyCoef
 from grpo_cli.errors import NonFinite
 from grpo_cli.kl import KlCoef
@@ -109,6 +110,7 @@ class Learner:
             found[f"{penalty.where}_penalty"] = penalty.coef.value * excess
         return found
 
+    @part("update")
     def __call__(self, scored: Scored, update: int, progress: float) -> dict[str, float]:
         """Learn from a scored rollout; `progress` runs from 0 to 1. Returns `train/*` metrics.
 

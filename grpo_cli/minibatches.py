@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from grpo_cli.clock import part
 from grpo_cli.rollout import Batch, Ints
 
 
+@part("shuffle and slice")
 def by_rows(batch: Batch, parts: int, generator: np.random.Generator) -> list[Batch]:
     """Shuffle rows and cut them into parts of nearly equal size."""
     order = generator.permutation(len(batch.weight))
@@ -15,6 +17,7 @@ def by_rows(batch: Batch, parts: int, generator: np.random.Generator) -> list[Ba
     return batch.rows(torch.from_numpy(order).to(batch.weight.device)).split(parts)
 
 
+@part("shuffle and slice")
 def by_members(
     batch: Batch, member: Ints, parts: int, generator: np.random.Generator
 ) -> list[Batch]:

@@ -5,9 +5,11 @@ There is no bootstrapping: what follows a member's last row counts as nothing.
 
 import numpy as np
 
+from grpo_cli.clock import part
 from grpo_cli.rollout import Floats, Ints
 
 
+@part("returns")
 def returns_to_go(reward_N: Floats, member_N: Ints, gamma: float) -> Floats:
     """Sum each row's own and later rewards of its member, discounted.
 

@@ -47,6 +47,10 @@ class RunFolder:
         """Where checkpoints are."""
         return self.path / "checkpoints"
 
+    def has(self, name: str) -> bool:
+        """Say whether there is such a file."""
+        return (self.path / name).is_file()
+
     def discard_if_empty(self) -> None:
         """Remove a run that ended before its first update: it holds nothing but its config."""
         metrics = self.path / "metrics.jsonl"

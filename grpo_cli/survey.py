@@ -5,6 +5,7 @@ from collections.abc import Collection
 import torch
 
 from grpo_cli import kl
+from grpo_cli.clock import part
 from grpo_cli.distributions import Outlook
 from grpo_cli.policies import Policy
 from grpo_cli.rollout import Batch, Floats, Rollout, each
@@ -13,6 +14,7 @@ from grpo_cli.update import rowwise
 NEEDS = ("kl", "reference_logprob", "score_norm")
 
 
+@part("ask the policy")
 @torch.no_grad()
 def survey(
     policy: Policy,

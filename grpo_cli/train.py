@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from grpo_cli.clock import OTHER, Clock, part
 from grpo_cli.envs import persist
 from grpo_cli.errors import CheckpointError, NonFinite
 from grpo_cli.evaluate import MODES, Mode, Scores
@@ -105,7 +106,7 @@ def train(
     at = at or Progress(sampler=_state(parts.sampler))
     log_s = 0.0
     while at.steps < total_steps and not at.reached and not parts.stop.asked:
-        clock = _Clock()
+        clock = Clock()
         try:
             rollout, metrics = _update(parts, at, at.steps / total_steps, clock)
         except Dropped:
@@ -115,19 +116,20 @@ def train(
         due = _due(before, at.steps, eval_every) or at.steps >= total_steps
         if due and parts.judge is not None:
             better = _evaluate(parts.policy, parts.judge, at, stop_at, metrics)
-            clock.lap("eval_s")
-        metrics |= clock.read(at, rollout, log_s)
-        started = time.perf_counter()
-        for sink in parts.sinks:
-            sink.write(at.steps, metrics)
+            clock.lap("eval")
+        clock.lap(OTHER)
+        metrics |= _times(clock, at, rollout, log_s)
+        _write(parts.sinks, at.steps, metrics)
         at.sampler = _state(parts.sampler)
         # After the sinks: a checkpoint knows how much had been written.
         if better is not None or _due(before, at.steps, save_every):
             _save(parts, at, better)
-        log_s = time.perf_counter() - started
+        clock.lap("log")
+        log_s = clock.seconds["log"]
     return _finish(parts, at)
 
 
+@part("checkpoint")
 def _finish(parts: Parts, at: Progress) -> Progress:
     """Save what has not been saved; without this checkpoint work would be lost."""
     if at.update and at.saved != at.steps:
@@ -136,9 +138,7 @@ def _finish(parts: Parts, at: Progress) -> Progress:
     return at
 
 
-def _update(
-    parts: Parts, at: Progress, progress: float, clock: "_Clock"
-) -> tuple[Rollout, Measured]:
+def _update(parts: Parts, at: Progress, progress: float, clock: Clock) -> tuple[Rollout, Measured]:
     """Sample, score and learn; returns the rollout, and what was measured of it.
 
     Nothing is learned from a rollout in which something is not finite, and nothing told of it.
@@ -147,7 +147,7 @@ def _update(
     scored: Scored | None = None
     try:
         rollout = _sample(parts, at)
-        clock.lap("sample_s")
+        clock.lap("sample")
         scored = parts.score(rollout)
         if at.update == 0:
             _warn_of_distortion(scored, parts.warn)
@@ -159,10 +159,11 @@ def _update(
             raise
         at.broken += 1
         learned = parts.mend(error, scored or rollout, at)
-    clock.lap("update_s")
+    clock.lap("update")
     return rollout, {**learned, **({} if scored is None else scored.measured | _sampled(scored))}
 
 
+@part("sample")
 def _sample(parts: Parts, at: Progress) -> Rollout:
     """Sample the rollout of an update, again where workers were lost: its numbers are the same."""
 
@@ -180,6 +181,7 @@ def _state(sampler: Sampler) -> Any:  # noqa: ANN401 - whatever JSON can hold
     return state() if callable(state) else None
 
 
+@part("checkpoint")
 def _save(parts: Parts, at: Progress, better: float | None) -> None:
     """Write a checkpoint; one that cannot be written costs no run, the older ones still stand."""
     before = at.best, at.best_step, at.anchor
@@ -201,6 +203,7 @@ def _due(before: int, after: int, every: int) -> bool:
     return after // every > before // every
 
 
+@part("evaluate")
 def _evaluate(
     policy: Policy, judge: Judge, at: Progress, stop_at: float | None, metrics: Measured
 ) -> float | None:
@@ -224,6 +227,7 @@ def _evaluate(
     return worst if worst > at.best else None
 
 
+@part("log")
 def _sampled(scored: Scored) -> Measured:
     """Describe episodes and groups."""
     rollout = scored.rollout
@@ -259,31 +263,22 @@ def _warn_of_distortion(scored: Scored, warn: Callable[[str], None]) -> None:
         warn(f"reward_scaling {moved}; this can destabilise training (reward_scaling=none)")
 
 
-class _Clock:
-    """Splits the wall time of one update into parts."""
+def _times(clock: Clock, at: Progress, rollout: Rollout, log_s: float) -> dict[str, float]:
+    """Return `time/*`, seconds of this update (log_s: of the one before); fps of the run."""
+    spent = clock.seconds
+    return {
+        **{f"time/{name}_s": spent[name] for name in ("sample", "update", "eval", OTHER)},
+        "time/env_s": rollout.env_s,
+        "time/act_s": rollout.act_s,
+        "time/log_s": log_s,
+        "time/fps": (at.steps - at.since) / (time.perf_counter() - at.started),
+        "time/total_timesteps": float(at.steps),
+        "time/replay_steps": float(rollout.replay_steps),
+        "time/iterations": float(at.update),
+    }
 
-    def __init__(self) -> None:
-        self._start = self._last = time.perf_counter()
-        self._parts = {"sample_s": 0.0, "update_s": 0.0, "eval_s": 0.0}
 
-    def lap(self, name: str) -> None:
-        """Give the time since the last lap a name."""
-        now = time.perf_counter()
-        self._parts[name] += now - self._last
-        self._last = now
-
-    def read(self, at: Progress, rollout: Rollout, log_s: float) -> dict[str, float]:
-        """Return `time/*`, seconds of this update (log_s: of the one before); fps of the run."""
-        now = time.perf_counter()
-        other = now - self._start - sum(self._parts.values())
-        return {
-            **{f"time/{name}": seconds for name, seconds in self._parts.items()},
-            "time/env_s": rollout.env_s,
-            "time/act_s": rollout.act_s,
-            "time/log_s": log_s,
-            "time/other_s": other,
-            "time/fps": (at.steps - at.since) / (now - at.started),
-            "time/total_timesteps": float(at.steps),
-            "time/replay_steps": float(rollout.replay_steps),
-            "time/iterations": float(at.update),
-        }
+@part("log")
+def _write(sinks: list[Sink], steps: int, metrics: Measured) -> None:
+    for sink in sinks:
+        sink.write(steps, metrics)

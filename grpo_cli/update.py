@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from grpo_cli.adam import Adam, clip_grad_norm
+from grpo_cli.clock import part
 from grpo_cli.distributions import Density, Outlook
 from grpo_cli.entropy import top_quantile
 from grpo_cli.errors import NonFinite
@@ -85,6 +86,7 @@ class Objective:
         """Minibatches must hold whole members."""
         return needs_members(self.loss)
 
+    @part("forward and loss")
     def __call__(self, new: Outlook, batch: Batch) -> tuple[Tensor, dict[str, Mean]]:
         """Return the scalar to minimise and what was measured."""
         total, measured = self.loss(new, batch)
@@ -193,6 +195,7 @@ def measure(
     return {**measured, "loss": Mean(total, torch.ones_like(total))}
 
 
+@part("old log-probs")
 def _batch(
     policy: Learns, scored: Scored, reference: Learns | None, share: float
 ) -> tuple[Batch, Ints, Mean]:
@@ -241,6 +244,7 @@ def rowwise(policy: Learns, obs: Obs, member: Ints) -> Tensor:
     return torch.cat(pieces)
 
 
+@part("backward")
 def _step(
     policy: Learns,
     optimizer: Optimizer,

@@ -1,6 +1,5 @@
 """Members walk through one episode each, side by side; the finished drop out."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -8,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from grpo_cli.clock import Clock
 from grpo_cli.envs import Backend, Codec, Restarts
 from grpo_cli.policies import Acts
 from grpo_cli.randomness import ActionNoise
@@ -81,7 +81,7 @@ def walk(
     width = min(slots or members, members)
     clock = Clock()
     obs = backend.reset(seeds[:width])
-    clock.env()
+    clock.lap("env")
     slot, member, waiting = np.arange(width), np.arange(width), width
     ret, length = np.zeros(members), np.zeros(members, dtype=np.int64)
     terminated, truncated = np.zeros((2, members), dtype=bool)
@@ -100,9 +100,9 @@ def walk(
             action, logprob = act(obs, drawn, member, greedy)
         else:
             action, logprob = act(obs, noise.at(step, member), member)
-        clock.act()
+        clock.lap("act")
         after, reward, ended, cut, infos = backend.step(slot, codec.decode(action))
-        clock.env()
+        clock.lap("env")
         ret[member] += reward
         length[member] += 1
         if rounds is not None:
@@ -121,29 +121,12 @@ def walk(
             member[free] = np.arange(waiting, waiting + len(free))
             waiting += len(free)
             obs[free] = backend.restart(slot[free], seeds[member[free]])
-            clock.env()
+            clock.lap("env")
             over[free] = False
         slot, member, obs = slot[~over], member[~over], obs[~over]
     said = as_array(success, members)
-    return Outcome(ret, length, terminated, truncated, said, slot_steps, clock.env_s, clock.act_s)
-
-
-class Clock:
-    """Splits wall time between environment and policy."""
-
-    def __init__(self) -> None:
-        self.env_s = self.act_s = 0.0
-        self._last = time.perf_counter()
-
-    def env(self) -> None:
-        """Count the time since the last call for the environment."""
-        now = time.perf_counter()
-        self.env_s, self._last = self.env_s + now - self._last, now
-
-    def act(self) -> None:
-        """Count it for the policy."""
-        now = time.perf_counter()
-        self.act_s, self._last = self.act_s + now - self._last, now
+    spent = clock.seconds
+    return Outcome(ret, length, terminated, truncated, said, slot_steps, spent["env"], spent["act"])
 
 
 def successes(

@@ -20,16 +20,16 @@ PACKAGE = ROOT / "grpo_cli"
 CONF = ROOT / "conf"
 
 FLOORS: dict[int, frozenset[str]] = {
-    0: frozenset({"errors", "frames", "rollout", "randomness"}),
+    0: frozenset({"clock", "errors", "frames", "rollout", "randomness"}),
     1: frozenset(
         "rewards reward_functions transitions returns kl entropy distributions joint statistics"
-        " advantages losses".split()
+        " advantages losses recommend".split()
     ),
     2: frozenset(
         "adam envs observations policies sinks checkpoint manifest rundir stop distributed".split()
     ),
     3: frozenset(
-        "groups update minibatches reference survey learner walk evaluate video".split(),
+        "groups update minibatches reference survey learner walk evaluate video speed".split(),
     ),
     4: frozenset(
         "train sweep benchmark evaluate_run play compare runs inspect repro export report doctor"

@@ -15,6 +15,7 @@ from grpo_cli.advantages.baselines import find_baseline, greedy_return
 from grpo_cli.advantages.entries import learners, make_entries
 from grpo_cli.advantages.scales import scaled
 from grpo_cli.advantages.settings import Level, check_level, further
+from grpo_cli.clock import part
 from grpo_cli.errors import ConfigError
 from grpo_cli.rollout import LEARN, Floats, Rollout
 
@@ -27,6 +28,7 @@ class Estimate:
     measured: dict[str, float] = field(default_factory=dict)
 
 
+@part("advantage")
 def peer(
     rollout: Rollout,
     reward: Floats,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grpo_cli.advantages.peer import Estimate
+from grpo_cli.clock import part
 from grpo_cli.errors import ConfigError, NonFinite
 from grpo_cli.reward_functions import ENV_REWARD, Columns, weighted
 from grpo_cli.rewards import by_population, checked
@@ -18,6 +19,7 @@ EPS = 1e-8  # beside a standard deviation of sums of advantages, which is of the
 Appraise = Callable[[Rollout], tuple[Floats, Estimate]]
 
 
+@part("rewards")
 def scale_rewards(rollout: Rollout, scaling: Callable[..., Floats], scope: str) -> Floats:
     """Scale a rollout's rewards once per population, [N].
 
@@ -43,6 +45,7 @@ def scale_rewards(rollout: Rollout, scaling: Callable[..., Floats], scope: str) 
     return by_population(scaling, rollout.reward, rollout.group_N)
 
 
+@part("score")
 def score(
     rollout: Rollout,
     reward_scaling: Callable[..., Floats],

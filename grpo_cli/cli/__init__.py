@@ -1,10 +1,12 @@
 """The command line. Importing it must stay fast: no torch, Gymnasium, Hydra or TensorBoard."""
 
 import faulthandler
+import os
 
 import typer
 
 from grpo_cli.cli import (
+    bench,
     config,
     doctor,
     envs,
@@ -37,11 +39,14 @@ def grpo(context: typer.Context, version: flags.Version = False, help: flags.Hel
         context.get_help()
 
 
-for verb in (train, evaluate, config, presets, envs, inspect, doctor, repro, tensorboard):
+for verb in (train, evaluate, config, presets, envs, bench, inspect, doctor, repro, tensorboard):
     verb.register(app)
 
 
 def main() -> None:
     """Run the command line; the entry point of the `grpo` script."""
     faulthandler.enable(all_threads=False)  # an environment that crashes shows where
+    # From 256 rows on NumPy would multiply on all cores: a third faster on an idle computer, and
+    # hundreds of times slower on a busy one, where its threads wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app(prog_name="grpo")

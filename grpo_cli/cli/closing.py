@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from grpo_cli.cli.screen import columns, is_terminal, show
+from grpo_cli.sinks import profile
 
 Words = Mapping[str, Any]
 
@@ -22,11 +23,11 @@ def show_training(summary: Words) -> None:
     facts.add_column(overflow="fold")
     for name, text in _facts(summary):
         facts.add_row(name, text)
-    _show(
-        _verdict(summary),
-        Group(_scores(summary["eval"], summary["stop_at"]), Text(""), facts),
-        _colour(summary),
-    )
+    parts: list[RenderableType] = [_scores(summary["eval"], summary["stop_at"]), Text(""), facts]
+    if summary.get("profile"):
+        found = summary["profile"]
+        parts += [Text(""), profile.table(found), Text(profile.headline(found), style="dim")]
+    _show(_verdict(summary), Group(*parts), _colour(summary))
 
 
 def show_evaluation(result: Words) -> None:

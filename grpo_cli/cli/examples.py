@@ -6,6 +6,7 @@ VERBS = (
     ("grpo train -m env=CartPole-v1 seed=0,1,2", "three seeds, one after the other"),
     ("grpo config env=CartPole-v1 lr=0.01", "where each value comes from"),
     ("grpo presets", "published systems, for preset=NAME"),
+    ("grpo bench env=LunarLander-v3", "which settings suit this computer"),
     ("grpo envs box2d", "environments, and what each of them needs"),
     ("grpo train resume=last", "go on with the newest run"),
     ("grpo tensorboard", "the curves of all runs"),
@@ -26,6 +27,7 @@ TRAIN = (
     ("grpo train env=Acrobot-v1 lr=1e-3 loss.eps_high=0.28", "change anything"),
     ("grpo train env=CartPole-v1 preset=dapo loss.eps_high=0.3", "a published system"),
     ("grpo train -m env=CartPole-v1 preset=dapo,gspo seed=0,1", "four runs"),
+    ("grpo train env=CartPole-v1 profile=true", "where the time goes"),
 )
 PRESETS = (
     ("grpo presets", "all of them"),
@@ -45,6 +47,13 @@ EVAL = (
     ("grpo eval ckpt=last", "the newest run, both modes"),
     ("grpo eval ckpt=best min_reward=475", "exit 5 when a mean is below"),
     ("grpo eval ckpt=last mode=greedy episodes=500 --json", "for programs"),
+)
+BENCH = (
+    ("grpo bench", "CartPole-v1"),
+    ("grpo bench env=LunarLander-v3 budget=20s", "in less time"),
+    ("grpo bench env=Acrobot-v1 num_groups=8", "num_groups stays; the others are recommended"),
+    ("grpo bench env=Acrobot-v1 --quiet", "only the words for grpo train"),
+    ("grpo train env=Acrobot-v1 tune=auto", "train with what was recommended"),
 )
 DOCTOR = (
     ("grpo doctor", "this computer"),

@@ -14,7 +14,15 @@ from grpo_cli.cli import examples
 from grpo_cli.cli.door import describe, leave
 from grpo_cli.cli.screen import columns, show
 from grpo_cli.config import files
-from grpo_cli.config.schema import COMPONENTS, MISSING, EnvConf, EvalConf, TrainConf, everyday
+from grpo_cli.config.schema import (
+    COMPONENTS,
+    MISSING,
+    BenchConf,
+    EnvConf,
+    EvalConf,
+    TrainConf,
+    everyday,
+)
 from grpo_cli.config.suggest import did_you_mean
 from grpo_cli.config.values import Expected, typed
 from grpo_cli.errors import ConfigError
@@ -166,6 +174,22 @@ class PathsCommand(_Verb):
         """Print examples."""
         rows = ((f"grpo {self.name} last", "the newest run"), (f"grpo {self.name} runs/...", ""))
         page.rows("Examples", rows)
+
+
+class BenchCommand(_Verb):
+    """`grpo bench`."""
+
+    usage = "grpo bench [flags] [env=...] [budget=1m] [key=value ...]"
+
+    def sections(self, page: "Page") -> None:
+        """Print keys, what comes of it, and examples."""
+        page.rows("Keys", [*_keys(BenchConf), ("env, ...", "", "those of grpo train")], _HEADER)
+        page.text(
+            "Recommendation",
+            "backend, num_groups, num_minibatches, minibatch_size and threads, of which those that",
+            "are named here stay. grpo train tune=auto takes it; docs/performance.md has the rule.",
+        )
+        page.rows("Examples", examples.BENCH)
 
 
 class DoctorCommand(_Verb):

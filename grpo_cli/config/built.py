@@ -133,7 +133,7 @@ def build_all(words: dict[str, Any], view: View) -> Built:
     """
     build.check_own(words)
     reward = build_reward(words)
-    device = build.build_device(words["device"])
+    device = build.build_device(words["device"], words["threads"])
     source = build_env(words, view)
     fits.check_linear(words, source)
     policy = build.build_policy(words, source, device)

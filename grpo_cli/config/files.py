@@ -73,6 +73,18 @@ def env_layer(env_id: str, dirs: tuple[Path, ...] = ()) -> Layer | None:
     return find("env", env_id, dirs) or find("env", family(env_id) or "")
 
 
+def shipped(group: str, choice: str) -> dict[str, Any]:
+    """Return the node of a shipped component.
+
+    Raises:
+        ConfigError: the installation lost its file.
+    """
+    layer = find(group, choice)
+    if layer is None:
+        raise ConfigError(f"there is no {group}/{choice}.yaml", "install grpo-cli again")
+    return layer.content[group]
+
+
 def _read(path: Path, group: str, dirs: tuple[Path, ...]) -> dict[str, Any]:
     text = path.read_text(encoding="utf-8")
     content = yaml.load(text, Loader=LOADER) or {}  # noqa: S506 - a safe one

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from grpo_cli import checkpoint, manifest, rundir, video
+from grpo_cli.clock import timed
 from grpo_cli.config import build
 from grpo_cli.config.absolute import name_absolutely
 from grpo_cli.config.build_env import build_env
@@ -18,6 +19,7 @@ from grpo_cli.config.reporting import make_sinks
 from grpo_cli.config.resume import Resumed, same_run
 from grpo_cli.config.saved import mark, open_config
 from grpo_cli.config.schema import EvalConf
+from grpo_cli.config.tuning import tune
 from grpo_cli.config.values import seconds
 from grpo_cli.envs import EnvSource
 from grpo_cli.errors import CheckpointError, ConfigError, Stopped
@@ -25,6 +27,7 @@ from grpo_cli.evaluate import MODES, Evaluator, Mode
 from grpo_cli.evaluate_run import final_scores
 from grpo_cli.randomness import Use
 from grpo_cli.rundir import RunFolder
+from grpo_cli.sinks.profile import nested
 from grpo_cli.sinks.view import View
 from grpo_cli.stop import Stop
 from grpo_cli.train import Parts, Progress, train
@@ -59,12 +62,19 @@ def train_job(
     """
     started = time.perf_counter()
     name_absolutely(cfg)
+    if cfg.tune == "auto" and resumed is None:
+        tune(cfg, overrides, view)
     if cfg.resume == "auto":
         resumed = same_run(cfg, view.warn)
-    cfg.resume, cfg.resume_changes = None, "ask"  # words of this command, not of the run
+    profiled, cfg.tune = cfg.profile, "none"
+    # Words of this command, not of the run.
+    cfg.resume, cfg.resume_changes, cfg.profile = None, "ask", False
     words = build.plain(cfg)
     stop = Stop(view.notice)
     with ExitStack() as stack:
+        clock = nested(words["device"]) if profiled else None
+        if clock is not None:
+            stack.enter_context(timed(clock))  # before anything takes hold of a marked function
         built = build_all(words, view)
         stack.callback(built.backend.close)
         at = None if resumed is None else built.load(resumed.saved, resumed.path)
@@ -75,7 +85,7 @@ def train_job(
         stack.enter_context(run.alone())
         if resumed is not None and at is not None:
             _take_up(cfg, resumed, at, overrides, view)
-        sinks = make_sinks(cfg, words, run, built, view, at)
+        sinks = make_sinks(cfg, words, run, built, view, at, clock)
         for sink in sinks:
             stack.callback(sink.close)
         judge = _evaluator(words, built.source, words["seed"], Use.CHECK)
@@ -94,6 +104,8 @@ def train_job(
         raise _stopped(stop, run, at)
     trained = time.perf_counter() - at.started
     summary = _summary(words, built, run, at, trained)
+    if profiled:
+        summary["profile"] = run.read_json("profile.json") if run.has("profile.json") else None
     summary["wall_s"] = time.perf_counter() - started
     run.write_json("summary.json", summary)
     return summary

@@ -4,9 +4,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from grpo_cli.clock import Nested
 from grpo_cli.config.built import Built
 from grpo_cli.rundir import RunFolder
 from grpo_cli.sinks import Jsonl, Sink, TensorBoard
+from grpo_cli.sinks.profile import Profile
 from grpo_cli.sinks.view import Facts, View
 from grpo_cli.train import Progress
 
@@ -18,15 +20,18 @@ def make_sinks(
     built: Built,
     view: View,
     at: Progress | None,
+    clock: Nested | None = None,
 ) -> list[Sink]:
-    """Make the sinks of a run; `at` is where a resumed one stands."""
+    """Make the sinks of a run; `at` is where a resumed one stands, `clock` a profile's."""
     sinks: list[Sink] = [Jsonl(run.path / "metrics.jsonl")]
+    board = None
     if "tensorboard" in words["sinks"]:
         text = OmegaConf.to_yaml(cfg, resolve=False)
         # Unresolved as well: what stands in an environment variable may be a secret.
         written: Any = OmegaConf.to_container(cfg, resolve=False)
         after = None if at is None else (at.steps, at.update)
-        sinks.append(TensorBoard(run.path, text, _flat(written), words["log_every"], after))
+        board = TensorBoard(run.path, text, _flat(written), words["log_every"], after)
+        sinks.append(board)
     facts = Facts(
         env=built.source.id,
         run=str(run.path),
@@ -39,7 +44,13 @@ def make_sinks(
         epochs=words["epochs"],
         horizon=words["group"].get("horizon"),
     )
-    return [*sinks, view.training(facts)]
+    sinks.append(view.training(facts))
+    if clock is not None:
+        cuda = built.policy.device.type == "cuda"
+        sinks.append(
+            Profile(run.path, clock, total_steps=words["total_steps"], cuda=cuda, shows=board)
+        )
+    return sinks
 
 
 def _flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:

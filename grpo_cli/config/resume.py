@@ -38,7 +38,7 @@ Tree = dict[str, Any]
 
 HARMLESS = (
     "total_steps", "stop_at", "eval_every", "save_every", "log_every", "max_time", "nan", "name",
-    "resume", "resume_changes", "eval", "checkpoint", "sinks",
+    "profile", "tune", "resume", "resume_changes", "eval", "checkpoint", "sinks",
 )  # fmt: skip
 """Keys that do not move the policy; a resumed run may change them and learn as it would have."""
 

@@ -94,6 +94,11 @@ class TrainConf:
         None, "upper bound; splits the minibatches further", "rows", low=1, optional=True
     )
     device: str = _device()
+    threads: int = _key(1, "of torch on the CPU; small networks are fastest on one", low=1)
+    tune: str = _key(
+        "none", "auto: take what grpo bench recommends on this computer; words typed here win",
+        choices=("none", "auto"),
+    )  # fmt: skip
     name: str = _key(
         "grpo", "first part of the run folder's name", pattern=r"(?!\.)[^/\\\x00-\x1f]+",
         says="a text without slashes that does not begin with a dot",
@@ -105,6 +110,9 @@ class TrainConf:
     eval_every: int = _key(50_000, "distance between evaluations", "env steps", low=1)
     save_every: int = _key(50_000, "distance between checkpoints", "env steps", low=1)
     log_every: int = _key(1, "distance between TensorBoard points", "updates", low=1)
+    profile: bool = _key(
+        False, "write where the time goes: a table of an update's parts, and a trace"
+    )
     max_time: str | None = _key(
         None, "save and stop after so long, such as 30m or 1h30m", pattern=DURATION,
         says="a duration such as 30m or 1h30m", optional=True,
@@ -133,6 +141,16 @@ class TrainConf:
     eval: dict[str, Any] = _node()
     checkpoint: dict[str, Any] = _node()
     sinks: dict[str, Any] = _node()
+
+
+@dataclass
+class BenchConf:
+    """The word of `grpo bench` beside those of `grpo train`."""
+
+    budget: str = _key(
+        "1m", "how long to measure, such as 20s", pattern=DURATION,
+        says="a duration such as 20s or 1m",
+    )  # fmt: skip
 
 
 @dataclass
@@ -167,20 +185,9 @@ def is_own(name: str) -> bool:
 
 
 COMPONENTS = (
-    "group",
-    "reward",
-    "reward_scaling",
-    "advantage",
-    "loss",
-    "kl",
-    "entropy",
-    "policy",
-    "optim",
-    "backend",
-    "eval",
-    "checkpoint",
-    "sinks",
-)
+    "group", "reward", "reward_scaling", "advantage", "loss", "kl", "entropy", "policy", "optim",
+    "backend", "eval", "checkpoint", "sinks",
+)  # fmt: skip
 """Top-level nodes that are filled by a choice: `loss=clip`."""
 
 GROUPS = ("env", *COMPONENTS, "preset")

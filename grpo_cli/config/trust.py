@@ -68,10 +68,15 @@ def _digest(secret: bytes, config_text: str, sources: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def _secret_path() -> Path:
+def state_folder() -> Path:
+    """Return where grpo keeps what is this user's, and not part of a run."""
     state = os.environ.get("XDG_STATE_HOME", "")
     base = Path(state) if state else Path.home() / ".local" / "state"
-    return base / "grpo" / "secret"
+    return base / "grpo"
+
+
+def _secret_path() -> Path:
+    return state_folder() / "secret"
 
 
 def _read_secret(path: Path) -> bytes | None:

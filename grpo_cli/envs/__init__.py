@@ -1,6 +1,6 @@
 """Environments: opening an id, its spaces, and backends that step many members of it."""
 
-from grpo_cli.envs.backends import Backend, Restarts, make_backend
+from grpo_cli.envs.backends import Backend, Restarts, correct, make_backend
 from grpo_cli.envs.bandit import DynamicBandit
 from grpo_cli.envs.bounds import Bounds
 from grpo_cli.envs.catch import Catch
@@ -28,6 +28,7 @@ __all__ = [
     "Workers",
     "Wrapper",
     "check_tensors",
+    "correct",
     "make_backend",
     "make_simulator",
     "open_env",

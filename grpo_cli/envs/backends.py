@@ -95,6 +95,27 @@ def parity() -> dict[str, dict[str, Any]]:
     return json.loads(files("grpo_cli.envs").joinpath("parity.json").read_text())
 
 
+def correct(source: EnvSource, restarts: bool) -> tuple[str, ...]:
+    """Return the backends that are known to be correct for an environment.
+
+    Args:
+        source: the environment.
+        restarts: only those that can start a member while others go on.
+    """
+    names = ["sync", "async"]
+    if not restarts and is_native(source):
+        names.append("native")
+    if not restarts and EnvPool.installed() and _agrees(source):
+        names.append("envpool")
+    return tuple(names)
+
+
+def _agrees(source: EnvSource) -> bool:
+    """Say whether EnvPool's version was compared with this very environment, and agrees."""
+    changed = source.kwargs or source.wrappers or source.masked
+    return not changed and parity().get(source.id, {"agrees": False})["agrees"]
+
+
 def _fastest(source: EnvSource, restarts: bool) -> tuple[str, str]:
     """Choose a backend; returns its name and why."""
     if restarts:

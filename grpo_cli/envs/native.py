@@ -14,6 +14,7 @@ from gymnasium.envs.classic_control.cartpole import CartPoleEnv, CartPoleVectorE
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from numpy.typing import NDArray
 
+from grpo_cli.clock import part
 from grpo_cli.rollout import Ints
 
 # Wrappers that change nothing here: the time limit is counted apart.
@@ -56,6 +57,7 @@ class NativeCartPole:
         usual = vars(CartPoleEnv())
         return all(vars(env).get(name) == usual[name] for name in PHYSICS)
 
+    @part("env reset")
     def reset(self, seeds: Ints) -> NDArray:
         """Set M members to the starts of their seeds; observations [M, 4]."""
         drawn, place = np.unique(seeds, return_inverse=True)
@@ -65,6 +67,7 @@ class NativeCartPole:
         self._elapsed = np.zeros(len(seeds), dtype=np.int64)
         return starts[:, place].T.astype(np.float32)
 
+    @part("env step")
     def step(
         self, ids: Ints, actions: NDArray
     ) -> tuple[NDArray, NDArray, NDArray, NDArray, list[dict[str, Any]]]:
@@ -79,11 +82,13 @@ class NativeCartPole:
         truncated = self._elapsed >= self._max_steps
         return obs, reward.astype(np.float64), terminated, truncated, []
 
+    @part("save and restore")
     def save(self, ids: Ints) -> NDArray:
         """Return states of the named members, [B, 5]: CartPole's four numbers, steps so far."""
         column = np.searchsorted(self._alive, ids)
         return np.column_stack([self._state[:, column].T, self._elapsed[column]])
 
+    @part("save and restore")
     def restore(self, ids: Ints, states: NDArray) -> None:
         """Hold these states, and no others, under ascending ids."""
         self._set(np.ascontiguousarray(states[:, :4].T))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from grpo_cli.clock import part
 from grpo_cli.envs.source import EnvSource
 from grpo_cli.errors import MissingPackage
 from grpo_cli.rollout import Ints
@@ -37,6 +38,7 @@ class EnvPool:
         """Say whether the package is there, without importing it."""
         return find_spec("envpool") is not None
 
+    @part("env reset")
     def reset(self, seeds: Ints) -> NDArray:
         """Make a pool with one seed per member; observations [M, *O]."""
         import envpool
@@ -54,6 +56,7 @@ class EnvPool:
             )
             return self._as_declared(self._pool.reset()[0])
 
+    @part("env step")
     def step(
         self, ids: Ints, actions: NDArray
     ) -> tuple[NDArray, NDArray, NDArray, NDArray, list[dict[str, Any]]]:

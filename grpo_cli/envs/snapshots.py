@@ -19,6 +19,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
+from grpo_cli.clock import part
 from grpo_cli.envs.spaces import as_objects
 from grpo_cli.envs.sync import Sync
 from grpo_cli.rollout import Ints
@@ -71,10 +72,12 @@ class Attributes(Snapshots):
 
     name = "attributes"
 
+    @part("save and restore")
     def save(self, ids: Ints) -> NDArray:
         """Return the states of the named members, [B]."""
         return as_objects([[_values(layer) for layer in _layers(self.envs[i])] for i in ids])
 
+    @part("save and restore")
     def restore(self, ids: Ints, states: NDArray) -> None:
         """Give the named members these states; they may have been another member's."""
         for i, state in zip(ids.tolist(), states, strict=True):
@@ -87,10 +90,12 @@ class Copies(Snapshots):
 
     name = "deepcopy"
 
+    @part("save and restore")
     def save(self, ids: Ints) -> NDArray:
         """Return the states of the named members, [B]."""
         return as_objects([copy.deepcopy(self.envs[i]) for i in ids])
 
+    @part("save and restore")
     def restore(self, ids: Ints, states: NDArray) -> None:
         """Give the named members these states; they may have been another member's."""
         for i, state in zip(ids.tolist(), states, strict=True):
@@ -112,26 +117,31 @@ class Replay(Snapshots):
         # A state is (all before the last action, that action), down to (None, reset seed).
         self._past: list[Any] = [None] * num_members
 
+    @part("env reset")
     def reset(self, seeds: Ints) -> NDArray:
         """Reset the first M environments with one seed each; observations [M, *O]."""
         return self.restart(np.arange(len(seeds)), seeds)
 
+    @part("env reset")
     def restart(self, ids: Ints, seeds: Ints) -> NDArray:
         """Reset the named members alone, B of them; observations [B, *O]."""
         for i, seed in zip(ids.tolist(), seeds.tolist(), strict=True):
             self._past[i] = (None, seed)
         return super().restart(ids, seeds)
 
+    @part("env step")
     def step(self, ids: Ints, actions: NDArray) -> tuple[Any, ...]:
         """Step the named members; see `Sync.step`."""
         for i, action in zip(ids.tolist(), actions, strict=True):
             self._past[i] = (self._past[i], action)
         return super().step(ids, actions)
 
+    @part("save and restore")
     def save(self, ids: Ints) -> NDArray:
         """Return the states of the named members, [B]."""
         return as_objects([self._past[i] for i in ids])
 
+    @part("save and restore")
     def restore(self, ids: Ints, states: NDArray) -> None:
         """Give the named members these states; they may have been another member's."""
         for i, state in zip(ids.tolist(), states, strict=True):
@@ -158,11 +168,13 @@ class FreshReplay(Replay):
         super().__init__(make, num_members)
         self._make = make
 
+    @part("env reset")
     def restart(self, ids: Ints, seeds: Ints) -> NDArray:
         """Make the named members anew and reset them; observations [B, *O]."""
         self._renew(ids)
         return super().restart(ids, seeds)
 
+    @part("save and restore")
     def restore(self, ids: Ints, states: NDArray) -> None:
         """Give the named members these states; they may have been another member's."""
         self._renew(ids)

@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from grpo_cli.clock import part
 from grpo_cli.distributions import Categorical, Family, Gaussian
 from grpo_cli.errors import ConfigError
 from grpo_cli.joint import Bernoulli, Joint
@@ -33,6 +34,7 @@ class DiscreteCodec:
     family: Categorical
     start: int
 
+    @part("decode")
     def decode(self, action: NDArray) -> NDArray:
         """[B, 1] -> [B]."""
         return action[:, 0] + self.start if self.start else action[:, 0]
@@ -45,6 +47,7 @@ class MultiDiscreteCodec:
         self.family = Joint(tuple(Categorical(int(n)) for n in space.nvec.ravel()))
         self._space = space
 
+    @part("decode")
     def decode(self, action: NDArray) -> NDArray:
         """[B, D] -> [B, *shape]."""
         shaped = action.reshape(len(action), *self._space.shape) + self._space.start
@@ -58,6 +61,7 @@ class MultiBinaryCodec:
         self.family = Bernoulli(int(np.prod(space.shape)))
         self._space = space
 
+    @part("decode")
     def decode(self, action: NDArray) -> NDArray:
         """[B, D] -> [B, *shape]."""
         return action.reshape(len(action), *self._space.shape).astype(self._space.dtype)
@@ -84,6 +88,7 @@ class BoxCodec:
         high = np.where(above, self._high, np.where(below, self._low + 2.0, 1.0))
         self._middle, self._half = (low + high) / 2, (high - low) / 2
 
+    @part("decode")
     def decode(self, action: NDArray) -> NDArray:
         """[B, D] -> [B, *shape]."""
         unit = np.tanh(action) if self.family.squash else action
@@ -108,6 +113,7 @@ class JointCodec:
         widths = [part.family.num_columns for part in parts]
         self._edges = np.cumsum(widths)[:-1]
 
+    @part("decode")
     def decode(self, action: NDArray) -> NDArray:
         """[B, A] -> [B] objects, a dict or a tuple each."""
         columns = [

@@ -7,6 +7,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from grpo_cli.clock import part
 from grpo_cli.errors import EnvError
 from grpo_cli.observations import Observations
 from grpo_cli.rollout import Ints
@@ -26,17 +27,20 @@ class Sync:
         self.envs = [make() for _ in range(num_members)]
         self._observations = Observations(self.envs[0].observation_space)
 
+    @part("env reset")
     def reset(self, seeds: Ints) -> NDArray:
         """Reset the first M environments with one seed each; observations [M, *O]."""
         obs = [self._call(env.reset, seed=int(seed))[0] for env, seed in zip(self.envs, seeds)]  # noqa: B905 - fewer seeds than environments is fine
         return self._stacked(obs)
 
+    @part("env reset")
     def restart(self, ids: Ints, seeds: Ints) -> NDArray:
         """Reset the named members alone, B of them; observations [B, *O]."""
         chosen = zip(ids.tolist(), seeds, strict=True)
         obs = [self._call(self.envs[i].reset, seed=int(seed))[0] for i, seed in chosen]
         return self._stacked(obs)
 
+    @part("env step")
     def step(
         self, ids: Ints, actions: NDArray
     ) -> tuple[NDArray, NDArray, NDArray, NDArray, list[dict[str, Any]]]:

@@ -26,6 +26,7 @@ import numpy as np
 from gymnasium.vector.utils import CloudpickleWrapper
 from numpy.typing import NDArray
 
+from grpo_cli.clock import part
 from grpo_cli.envs.sync import Sync
 from grpo_cli.errors import GrpoError, WorkerLost
 from grpo_cli.rollout import Ints
@@ -113,6 +114,7 @@ class Workers:
         """Where a worker writes its traceback when it crashes or is asked."""
         return Path(self._notes, str(number))
 
+    @part("env reset")
     def reset(self, seeds: Ints) -> NDArray:
         """Reset the first M members with one seed each; observations [M, *O]."""
         if not self._processes:
@@ -120,10 +122,12 @@ class Workers:
         members = np.arange(len(seeds))
         return self._ask("reset", members, seeds)[0]
 
+    @part("env reset")
     def restart(self, ids: Ints, seeds: Ints) -> NDArray:
         """Reset the named members alone, B of them; observations [B, *O]."""
         return self._ask("restart", ids, seeds)[0]
 
+    @part("env step")
     def step(
         self, ids: Ints, actions: NDArray
     ) -> tuple[NDArray, NDArray, NDArray, NDArray, list[dict[str, Any]]]:

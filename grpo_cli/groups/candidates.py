@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from grpo_cli.clock import part
 from grpo_cli.distributions import Categorical
 from grpo_cli.envs import Codec, Simulator
 from grpo_cli.errors import ConfigError
@@ -188,6 +189,7 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
             ahead,
         )
 
+    @part("pack")
     def _rollout(self, visits: Visits, tried: Tried, cost: Cost) -> Rollout:
         """Make every candidate a member of one row."""
         size, count = self.group_size, len(tried.value)

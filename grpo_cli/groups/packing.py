@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from grpo_cli.clock import part
 from grpo_cli.errors import NonFinite
 from grpo_cli.frames import Frames, Stacks
 from grpo_cli.rollout import LEARN, Episodes, Ints, Obs, Rollout, tensors
@@ -41,6 +42,7 @@ class Rounds:
         return Frames(self._stacks.frames(), torch.from_numpy(obs))
 
 
+@part("pack")
 def pack(
     rounds: Rounds,
     group: Ints,
@@ -87,6 +89,7 @@ def pack(
     return finite(rollout)
 
 
+@part("pack")
 def finite(rollout: Rollout) -> Rollout:
     """Return a rollout that a policy can learn from.
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from grpo_cli.clock import part
 from grpo_cli.envs import Codec, Simulator
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
@@ -198,6 +199,7 @@ def visit(
     return _visits(parts, draw)
 
 
+@part("pack")
 def _visits(parts: list[tuple[list[Round], Outcome, Ints]], draw: Draw) -> Visits:
     """Put the walks together."""
     first, columns = 0, []

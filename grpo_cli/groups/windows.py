@@ -7,6 +7,7 @@ and the window is their group.
 import numpy as np
 from numpy.typing import NDArray
 
+from grpo_cli.clock import Clock
 from grpo_cli.envs import Backend, Codec, Restarts
 from grpo_cli.errors import ConfigError
 from grpo_cli.groups.memory import Demand
@@ -14,7 +15,7 @@ from grpo_cli.groups.packing import Rounds, pack
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
 from grpo_cli.rollout import Ints, Rollout, bincount
-from grpo_cli.walk import Clock, Outcome, as_array, successes
+from grpo_cli.walk import Outcome, as_array, successes
 
 __all__ = ["windows"]
 
@@ -97,14 +98,14 @@ class windows:  # noqa: N801 - a group mode is called by its config name
         step = np.zeros_like(window)  # of each living member
         whole = np.zeros(self.num_groups, dtype=bool)  # windows that hold a finished episode
         obs = self.backend.reset(np.array(members.seed))
-        clock.env()
+        clock.lap("env")
         act = policy.acting()
         used = 0  # steps of each window that is still open: they run side by side
         while len(window):
             action, logprob = act(obs, noise.at(np.full_like(window, used), window), member)
-            clock.act()
+            clock.lap("act")
             after, reward, ended, cut, infos = self.backend.step(window, self.codec.decode(action))
-            clock.env()
+            clock.lap("env")
             rounds.append((member, step, obs, action, logprob, reward))
             obs, over = after, ended | cut
             members.end(member, ended, cut, successes(member, over, infos))
@@ -118,7 +119,7 @@ class windows:  # noqa: N801 - a group mode is called by its config name
                 obs[again] = self.backend.restart(
                     window[again], np.array([members.seed[m] for m in member[again]])
                 )
-                clock.env()
+                clock.lap("env")
             window, member, step, obs = (column[~leaves] for column in (window, member, step, obs))
         outcome = _outcome(rounds, members, clock)
         rollout = pack(rounds, np.array(members.group), np.array(members.seed), outcome)
@@ -177,6 +178,6 @@ def _outcome(rounds: Rounds, members: _Members, clock: Clock) -> Outcome:
         truncated=truncated,
         success=as_array(members.success, count),
         slot_steps=len(member),
-        env_s=clock.env_s,
-        act_s=clock.act_s,
+        env_s=clock.seconds["env"],
+        act_s=clock.seconds["act"],
     )

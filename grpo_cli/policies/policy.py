@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from grpo_cli.clock import part
 from grpo_cli.distributions import Family, Outlook
 from grpo_cli.errors import EnvError
 from grpo_cli.observations import MASK, Reading
@@ -139,6 +140,7 @@ class Policy(nn.Module):
             for part in pieces(read):
                 self.normaliser.observe(each(stacked(part), lambda e: e.to(self.device)))  # type: ignore[arg-type]
 
+    @part("forward and loss")
     def outlook(self, batch: Batch) -> Outlook:
         """Return what the policy now thinks of a batch, with gradient."""
         params = self(batch.obs, batch.lengths)
@@ -166,6 +168,7 @@ class Policy(nn.Module):
             return copy.deepcopy(self).cpu().act
         return self.act
 
+    @part("forward")
     def params(self, obs: NDArray) -> NDArray[np.float32]:
         """Return distribution parameters without gradient, [B, P].
 
@@ -199,6 +202,7 @@ class Policy(nn.Module):
     def _follows(self) -> bool:
         return NumpyMlp.fits(self.body, self.head)
 
+    @part("forward")
     @torch.inference_mode()
     def step(self, obs: NDArray, memory: Tensor) -> tuple[NDArray[np.float32], Tensor]:
         """Go on by one step.
@@ -252,6 +256,7 @@ class Recall:
         return self._policy.memory_size
 
 
+@part("choose")
 def choose(
     family: Family,
     params: NDArray[np.float32],

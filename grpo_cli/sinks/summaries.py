@@ -55,9 +55,9 @@ def scalar(tag: str, number: float) -> Value:
     return Value(tag=tag, simple_value=number)
 
 
-def text(tag: str, yaml: str) -> Value:
-    """A YAML text for the Text tab, as a Markdown code block."""
-    block = f"```yaml\n{yaml.rstrip()}\n```"
+def text(tag: str, content: str, language: str = "yaml") -> Value:
+    """A text for the Text tab, as a Markdown code block."""
+    block = f"```{language}\n{content.rstrip()}\n```"
     return Value(
         tag=tag,
         metadata=text_metadata.create_summary_metadata(display_name="", description=""),

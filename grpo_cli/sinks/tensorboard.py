@@ -69,6 +69,10 @@ class TensorBoard:
             values += [to.histogram(name, x) for name, x in samples(metrics).items()]
         self._record(step, values)
 
+    def text(self, tag: str, text: str) -> None:
+        """Put a text into the Text tab."""
+        self._record(0, [self._summaries.text(tag, text, "")])
+
     def close(self) -> None:
         """Mark the session as ended and close the file."""
         self._record(0, self._summaries.session_end())

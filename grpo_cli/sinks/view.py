@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from copy import copy
 from typing import TYPE_CHECKING
 
 from grpo_cli.sinks.history import Facts
@@ -40,6 +41,12 @@ class View:
     def warn(self, text: str) -> None:
         """One line `warning: ...`, in quiet runs too."""
         self._say(f"warning: {text}", "yellow")
+
+    def muted(self) -> "View":
+        """Return this view without notices, for work that is not what the person asked for."""
+        other = copy(self)
+        other._silent = True
+        return other
 
     def training(self, facts: Facts) -> Sink:
         """The sink that shows a training run until it is closed."""

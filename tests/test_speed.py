@@ -1,0 +1,48 @@
+"""What the measurements are made of; how long anything took is asserted nowhere."""
+
+import numpy as np
+import torch
+from builders import cartpole, make_rollout, make_scored
+
+from grpo_cli.envs import make_backend
+from grpo_cli.speed import best, sized, stepping
+
+
+def scored():
+    rollout = make_rollout([[1.0, 2.0], [3.0], [4.0, 5.0]], [0, 0, 1])
+    return make_scored(rollout, np.arange(5.0))
+
+
+def test_more_rows_are_the_same_members_again():
+    grown = sized(scored(), 8)
+    rollout = grown.rollout
+    assert rollout.member.tolist() == [0, 0, 1, 2, 2, 3, 3, 4, 5, 5]
+    assert rollout.group.tolist() == [0, 0, 1, 2, 2, 3]
+    assert grown.advantage.tolist() == [0, 1, 2, 3, 4] * 2
+    assert grown.reward.tolist() == [1, 2, 3, 4, 5] * 2
+    assert len(rollout.obs) == len(rollout.action) == len(rollout.logprob) == 10
+    assert len(grown.dead) == 4
+
+
+def test_fewer_rows_are_the_first_whole_members():
+    cut = sized(scored(), 3)
+    assert cut.rollout.member.tolist() == [0, 0, 1]
+    assert cut.advantage.tolist() == [0, 1, 2]
+    assert torch.equal(cut.rollout.obs, scored().rollout.obs[:3])
+    assert len(sized(scored(), 1).reward) == 2  # members stay whole
+
+
+def test_at_least_one_repeat_and_the_fastest_counts():
+    done = []
+    assert best(lambda: done.append(1), 0.0) >= 0
+    assert len(done) == 1
+
+
+def test_every_backend_steps_all_members_and_starts_them_again():
+    source = cartpole()
+    for name in ("sync", "native"):
+        backend, _ = make_backend(name, source, 4)
+        step, reset = stepping(backend, source.action_space, np.array([5, 5, 6, 6]), 0.0)
+        assert step > 0
+        assert reset > 0
+        backend.close()
