@@ -45,6 +45,7 @@ QUESTIONS = {  # words that change one thing; * : on LunarLander too, where a ru
         "num_groups=4 group_size=8 *", "num_groups=8 group_size=8",
     ],
     "starts": ["group.same_start=false *", "group.shared_noise=true group.same_start=false"],
+    "held noise": ["group.noise_steps=1 *", "group.noise_steps=4 *", "group.noise_steps=16"],
     "scale": [
         "advantage.scale=none *", "advantage.scale=group *",
         "advantage.scale=timestep advantage.fallback=[]",
