@@ -9,13 +9,9 @@ environment at the end of the run. The table goes to docs/presets.md.
 """
 
 import argparse
-import json
 import sys
 import tempfile
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -23,6 +19,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
 from learn import RESULTS, train
+from resumable import read, work_through
 
 ROOT = Path(__file__).resolve().parents[1]
 BUDGETS = {"CartPole-v1": 100_000, "LunarLander-v3": 100_000}
@@ -63,6 +60,7 @@ def table(rows: list[dict[str, Any]], seeds: int) -> str:
         "environment's tuned file. Presets change the estimator and the loss alone; learning rate,",
         "groups and epochs stay those of the tuned file, which was tuned for the first row, and",
         "`remax` and `opo` take one gradient step for each rollout, as they must.",
+        "The runs are from when CartPole-v1's file had two groups of eight and LunarLander-v3's four.",
         "Made by `python benchmarks/presets.py` from `benchmarks/results/presets.json`.",
         "",
         "| preset | " + " | ".join(f"{env}, {budget:,} steps" for env, budget in BUDGETS.items()),
@@ -104,7 +102,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2, help="runs side by side")
     options = parser.parse_args()
-    rows = json.loads(FILE.read_text()) if FILE.exists() else []
+    rows = read(FILE)
     done = {(row["preset"], row["env"], row["seed"]) for row in rows}
     queue = [
         (preset, env, seed)
@@ -113,20 +111,9 @@ def main() -> None:
         for preset in presets()
         if (preset, env, seed) not in done
     ]
-    end, lock = time.monotonic() + 60 * options.minutes, Lock()
-
-    def work(place: tuple[str, str, int]) -> None:
-        if time.monotonic() > end:
-            return
-        row = run(*place)
-        with lock:
-            rows.append(row)
-            FILE.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
-            TABLE.write_text(table(rows, options.seeds))
-        print(json.dumps(row), flush=True)
-
-    with ThreadPoolExecutor(options.workers) as pool:
-        list(pool.map(work, queue))
+    limits = {"minutes": options.minutes, "workers": options.workers}
+    rows = work_through(queue, run, rows, FILE, **limits)
+    TABLE.write_text(table(rows, options.seeds))
     print(f"{len(rows)} of {len(done) + len(queue)} runs are there")
 
 

@@ -11,16 +11,14 @@ import argparse
 import json
 import sys
 import tempfile
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from learn import RESULTS, train
+from resumable import read, work_through
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE, TABLE = RESULTS / "study.json", ROOT / "docs" / "study.md"
@@ -155,7 +153,7 @@ def main() -> None:
     parser.add_argument("--envs", nargs="*", default=list(BUDGETS))
     parser.add_argument("--workers", type=int, default=2, help="runs side by side")
     options = parser.parse_args()
-    rows = json.loads(FILE.read_text()) if FILE.exists() else []
+    rows = read(FILE)
     done = {(row["env"], row["words"], row["seed"]) for row in rows}
     queue = [
         (env, words, seed)
@@ -164,20 +162,8 @@ def main() -> None:
         for _, words in settings(env)
         if (env, words, seed) not in done
     ]
-    end, lock = time.monotonic() + 60 * options.minutes, Lock()
-
-    def work(place: tuple[str, str, int]) -> None:
-        if time.monotonic() > end:
-            return
-        row = run(*place)
-        with lock:
-            rows.append(row)
-            FILE.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
-        print(json.dumps(row), flush=True)
-
-    with ThreadPoolExecutor(options.workers) as pool:
-        list(pool.map(work, queue))
-    TABLE.write_text(table(rows))
+    limits = {"minutes": options.minutes, "workers": options.workers}
+    TABLE.write_text(table(work_through(queue, run, rows, FILE, **limits)))
 
 
 if __name__ == "__main__":
