@@ -60,7 +60,7 @@ def table(rows: list[dict[str, Any]], seeds: int) -> str:
         "environment's tuned file. Presets change the estimator and the loss alone; learning rate,",
         "groups and epochs stay those of the tuned file, which was tuned for the first row, and",
         "`remax` and `opo` take one gradient step for each rollout, as they must.",
-        "The runs are from when CartPole-v1's file had two groups of eight and LunarLander-v3's four.",
+        "The runs are from when CartPole-v1's file had two groups of eight, LunarLander-v3's four.",
         "Made by `python benchmarks/presets.py` from `benchmarks/results/presets.json`.",
         "",
         "| preset | " + " | ".join(f"{env}, {budget:,} steps" for env, budget in BUDGETS.items()),
