@@ -75,10 +75,10 @@ An untrained policy gets 22.
 
 ## Steps until solved
 
-With the environments' own rewards, from the tuned files and the words shown; whole episodes are
-those of `benchmarks/learn.py`. A run stops once a check of 100 episodes, greedy and sampled,
-exceeds the file's `stop_at` by its standard error, or at `total_steps`; steps are those until
-then. Solved is a greedy mean at the end of at least {goals}.
+With the environments' own rewards, from the tuned files and the words shown (branches: the files
+as they were before they had groups of four); whole episodes are those of `benchmarks/learn.py`. A
+run stops once a check of 100 episodes, greedy and sampled, exceeds the file's `stop_at` by its
+standard error, or at `total_steps`; steps are those until then. Solved is a greedy mean at the end of at least {goals}.
 
 | environment | words | solved | greedy | lowest | steps, median | most |
 |---|---|---|---|---|---|---|
@@ -219,8 +219,8 @@ def main() -> None:
         kept[place] = {"env": env, "name": name, "budget": budget, "scores": scores}
         rows = [kept[where] for where in runs if where in kept]
         FILE.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
-        PAGE.write_text(page(rows))
         print(json.dumps(kept[place]), flush=True)
+    PAGE.write_text(page(rows))
     print(f"{len(rows)} of {len(runs)} settings are there")
 
 
