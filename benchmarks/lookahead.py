@@ -78,7 +78,8 @@ An untrained policy gets 22.
 With the environments' own rewards, from the tuned files and the words shown (branches: the files
 as they were before they had groups of four); whole episodes are those of `benchmarks/learn.py`. A
 run stops once a check of 100 episodes, greedy and sampled, exceeds the file's `stop_at` by its
-standard error, or at `total_steps`; steps are those until then. Solved is a greedy mean at the end of at least {goals}.
+standard error, or at `total_steps`; steps are those until then. Solved is a greedy mean at
+the end of at least {goals}.
 
 | environment | words | solved | greedy | lowest | steps, median | most |
 |---|---|---|---|---|---|---|
