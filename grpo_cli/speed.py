@@ -2,11 +2,9 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 
@@ -15,7 +13,7 @@ from grpo_cli.envs.spaces import drawn
 from grpo_cli.learner import Learner
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, rng
-from grpo_cli.rollout import Ints, Obs, Rollout, Scored, each
+from grpo_cli.rollout import Ints, Scored, join
 
 ACTIONS = 31  # drawn for each member, then again; odd, so that they meet other states
 FULL, ROUNDS = 0.75, 3  # share of the members that live, and rounds of steps at least
@@ -116,24 +114,12 @@ def sized(scored: Scored, rows: int) -> Scored:
         return replace(
             scored, rollout=cut, reward=scored.reward[kept], advantage=scored.advantage[kept]
         )
-    times = -(-rows // len(scored.reward))
-    columns = {f.name: _again(getattr(rollout, f.name), times) for f in fields(Rollout)}
-    for name, count in (("member", len(rollout.group)), ("group", rollout.num_groups)):
-        own = getattr(rollout, name)
-        columns[name] = np.concatenate([own + count * number for number in range(times)])
+    times = range(-(-rows // len(scored.reward)))
+    groups = [rollout.group + rollout.num_groups * number for number in times]
     return replace(
         scored,
-        rollout=replace(rollout, **columns),
-        reward=_again(scored.reward, times),
-        advantage=_again(scored.advantage, times),
-        dead=_again(scored.dead, times),
+        rollout=join([replace(rollout, group=group) for group in groups]),
+        reward=np.tile(scored.reward, len(times)),
+        advantage=np.tile(scored.advantage, len(times)),
+        dead=np.tile(scored.dead, len(times)),
     )
-
-
-def _again(column: Any, times: int) -> Any:  # noqa: ANN401 - any field
-    if isinstance(column, np.ndarray):
-        return np.concatenate([column] * times)
-    if isinstance(column, torch.Tensor | dict):
-        obs: Obs = column
-        return each(obs, lambda entry: torch.cat([entry] * times))
-    return column

@@ -5,6 +5,8 @@ import torch
 from builders import cartpole, make_rollout, make_scored
 
 from grpo_cli.envs import make_backend
+from grpo_cli.frames import Frames
+from grpo_cli.rollout import stacked
 from grpo_cli.speed import best, sized, stepping
 
 
@@ -22,6 +24,15 @@ def test_more_rows_are_the_same_members_again():
     assert grown.reward.tolist() == [1, 2, 3, 4, 5] * 2
     assert len(rollout.obs) == len(rollout.action) == len(rollout.logprob) == 10
     assert len(grown.dead) == 4
+
+
+def test_stacked_frames_come_again_with_their_rows():
+    index = torch.arange(10).reshape(5, 2)
+    rollout = make_rollout(
+        [[1.0, 2.0], [3.0], [4.0, 5.0]], [0, 0, 1], obs=Frames(torch.rand(10, 16, 16), index)
+    )
+    grown = sized(make_scored(rollout, np.arange(5.0)), 8).rollout
+    assert torch.equal(stacked(grown.obs), torch.cat([stacked(rollout.obs)] * 2))
 
 
 def test_fewer_rows_are_the_first_whole_members():

@@ -110,10 +110,14 @@ def correct(source: EnvSource, restarts: bool) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _changed(source: EnvSource) -> bool:
+    """Say whether the environment is another than the one that is registered under its id."""
+    return bool(source.kwargs or source.wrappers or source.masked)
+
+
 def _agrees(source: EnvSource) -> bool:
     """Say whether EnvPool's version was compared with this very environment, and agrees."""
-    changed = source.kwargs or source.wrappers or source.masked
-    return not changed and parity().get(source.id, {"agrees": False})["agrees"]
+    return not _changed(source) and parity().get(source.id, {"agrees": False})["agrees"]
 
 
 def _fastest(source: EnvSource, restarts: bool) -> tuple[str, str]:
@@ -123,7 +127,7 @@ def _fastest(source: EnvSource, restarts: bool) -> tuple[str, str]:
     if is_native(source):
         return "native", "Gymnasium has a vector version of this id"
     entry = parity().get(source.id)
-    if entry is None or source.kwargs or source.wrappers or source.masked:
+    if entry is None or _changed(source):
         return "sync", "works for every environment"
     if not entry["agrees"]:
         return "sync", "EnvPool's version of this id differs from Gymnasium's"
@@ -147,8 +151,7 @@ def _require_pool(source: EnvSource) -> None:
     require_envpool()
     import envpool
 
-    changed = source.kwargs or source.wrappers or source.masked
-    if source.id not in envpool.list_all_envs() or changed:
+    if source.id not in envpool.list_all_envs() or _changed(source):
         raise ConfigError(
             f"EnvPool has no {source.id} with these arguments and wrappers",
             "use backend=sync, or backend=auto",
