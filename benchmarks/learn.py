@@ -3,7 +3,8 @@
     python benchmarks/learn.py CartPole-v1 --seeds 10 --at-least 475 --within 100000
 
 Every run is the command a person would type, in a process of its own; its score is the mean over
-greedy episodes (100, or --episodes) on the Gymnasium environment at the end of the run. The table
+greedy episodes (100, or --episodes) on the Gymnasium environment at the end of the run; `reached`
+is when the training episodes of one update, which are sampled, first had that mean. The table
 goes to standard output and, with everything needed to repeat it, to benchmarks/results/.
 """
 
@@ -39,8 +40,16 @@ def train(env: str, seed: int, words: list[str], folder: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def row(summary: dict[str, Any], at_least: float, within: int) -> dict[str, Any]:
-    """Keep of a summary what the table shows."""
+def reached(run: Path, at_least: float) -> int | None:
+    """Return the env steps at which the training episodes of an update first had that mean."""
+    for line in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()):
+        if line["rollout/ep_rew_mean"] >= at_least:
+            return int(line["time/total_timesteps"])
+    return None
+
+
+def row(summary: dict[str, Any], at_least: float, within: int, folder: str) -> dict[str, Any]:
+    """Keep of a summary, and of the run in that folder, what the table shows."""
     if "error" in summary:
         return {"seed": summary["seed"], "error": summary["error"], "solved": False}
     greedy, sampled = (summary["eval"][mode]["mean"] for mode in ("greedy", "sampled"))
@@ -50,6 +59,7 @@ def row(summary: dict[str, Any], at_least: float, within: int) -> dict[str, Any]
         "env_steps": summary["env_steps"],
         "greedy": round(greedy, 2),
         "sampled": round(sampled, 2),
+        "reached": reached(Path(folder, summary["run"]), at_least),
         "train_s": round(summary["train_s"], 2),
         "steps_per_s": round(summary["fps"]),
     }
@@ -58,7 +68,8 @@ def row(summary: dict[str, Any], at_least: float, within: int) -> dict[str, Any]
 def show(rows: list[dict[str, Any]]) -> None:
     """Print one line per seed."""
     print(
-        f"{'seed':>4} {'solved':>6} {'env steps':>10} {'greedy':>9} {'sampled':>9} {'seconds':>8}"
+        f"{'seed':>4} {'solved':>6} {'env steps':>10} {'greedy':>9} {'sampled':>9} "
+        f"{'reached':>9} {'seconds':>8}"
     )
     for line in rows:
         if "error" in line:
@@ -66,7 +77,8 @@ def show(rows: list[dict[str, Any]]) -> None:
             continue
         print(
             f"{line['seed']:>4} {'yes' if line['solved'] else 'no':>6} {line['env_steps']:>10,} "
-            f"{line['greedy']:>9.2f} {line['sampled']:>9.2f} {line['train_s']:>8.1f}"
+            f"{line['greedy']:>9.2f} {line['sampled']:>9.2f} "
+            f"{line['reached'] or '-':>9} {line['train_s']:>8.1f}"
         )
 
 
@@ -90,7 +102,7 @@ def main() -> None:
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.workers) as pool:
         runs = pool.map(lambda seed: train(options.env, seed, words, folder), seeds)
-        rows = [row(run, options.at_least, options.within) for run in runs]
+        rows = [row(run, options.at_least, options.within, folder) for run in runs]
     show(rows)
     solved = sum(line["solved"] for line in rows)
     steps = sorted(line["env_steps"] if line["solved"] else float("inf") for line in rows)

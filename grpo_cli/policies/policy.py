@@ -137,8 +137,8 @@ class Policy(nn.Module):
         """Let the normaliser, where there is one, learn from observations [N, *O]."""
         if self.normaliser is not None:
             read = self.reading.of(obs)
-            for part in pieces(read):
-                self.normaliser.observe(each(stacked(part), lambda e: e.to(self.device)))  # type: ignore[arg-type]
+            for piece in pieces(read):
+                self.normaliser.observe(each(stacked(piece), lambda e: e.to(self.device)))  # type: ignore[arg-type]
 
     @part("forward and loss")
     def outlook(self, batch: Batch) -> Outlook:
