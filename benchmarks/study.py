@@ -24,11 +24,11 @@ ROOT = Path(__file__).resolve().parents[1]
 FILE, TABLE = RESULTS / "study.json", ROOT / "docs" / "study.md"
 EPISODES = 30  # at the end, in each mode
 BUDGETS = {
-    "CartPole-v1": 50_000,
-    "Acrobot-v1": 100_000,
-    "Pendulum-v1": 100_000,
-    "MountainCarContinuous-v0": 100_000,
-    "LunarLander-v3": 300_000,
+    "CartPole-v1": 40_000,
+    "Acrobot-v1": 50_000,
+    "Pendulum-v1": 36_000,
+    "MountainCarContinuous-v0": 30_000,
+    "LunarLander-v3": 250_000,
 }
 UNTUNED = "advantage=time_aligned num_groups=4 group_size=8 gamma=0.99 policy.log_std=0"
 QUESTIONS = {  # words that change one thing; * : on LunarLander too, where a run takes longest
