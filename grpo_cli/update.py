@@ -4,11 +4,9 @@ Nothing in the minibatch loop waits for the device; the KL stop and the check fo
 are made between epochs.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,89 +14,17 @@ from torch import Tensor
 
 from grpo_cli.adam import Adam, clip_grad_norm
 from grpo_cli.clock import part
-from grpo_cli.distributions import Density, Outlook
 from grpo_cli.entropy import top_quantile
 from grpo_cli.errors import NonFinite
-from grpo_cli.losses import needs_members
+from grpo_cli.gradient import Gradient, gradient_of
 from grpo_cli.minibatches import by_members, by_rows
+from grpo_cli.objective import Learns, Objective
 from grpo_cli.randomness import Purpose, rng
 from grpo_cli.rollout import Batch, Ints, Mean, Obs, Scored, as_tensor, each, pooled
 
 ROWS_AT_ONCE = 4096  # larger slices leave the processor's cache and are slower a row
 
 Optimizer = Adam | torch.optim.Optimizer
-Loss = Callable[[Outlook, Batch], tuple[Tensor, dict[str, Mean]]]
-
-
-class Learns(Protocol):
-    """What an update asks of a policy."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where its parameters are."""
-        ...
-
-    @property
-    def family(self) -> Density:
-        """Its action distribution."""
-        ...
-
-    @property
-    def by_member(self) -> bool:
-        """It must be shown whole members, for it remembers what came before."""
-        ...
-
-    def __call__(self, obs: Obs, lengths: Sequence[int] = ()) -> Tensor:
-        """Observations [B, *O], rows of each member in them -> distribution parameters [B, P]."""
-        ...
-
-    def outlook(self, batch: Batch) -> Outlook:
-        """Return what it now thinks of a batch, with gradient."""
-        ...
-
-    def parameters(self) -> Iterable[Tensor]:
-        """Return what is learned."""
-        ...
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What is minimised: loss + kl_coef * KL - entropy_coef * entropy.
-
-    Attributes:
-        loss: the policy loss.
-        kl: divergence from the reference at each row, nats.
-        entropy: of the policy at each row, nats.
-        kl_coef: 0: no penalty in the loss, and no reference.
-        entropy_coef: 0: no bonus.
-        top_quantile: share of the rows, those with the most entropy, that keep their advantage.
-    """
-
-    loss: Loss
-    kl: Callable[[Outlook, Batch], Tensor]
-    entropy: Callable[[Outlook], Tensor]
-    kl_coef: float = 0.0
-    entropy_coef: float = 0.0
-    top_quantile: float = 1.0
-
-    @cached_property
-    def by_member(self) -> bool:
-        """Minibatches must hold whole members."""
-        return needs_members(self.loss)
-
-    @part("forward and loss")
-    def __call__(self, new: Outlook, batch: Batch) -> tuple[Tensor, dict[str, Mean]]:
-        """Return the scalar to minimise and what was measured."""
-        total, measured = self.loss(new, batch)
-        if self.kl_coef:
-            penalty = self.kl(new, batch)
-            measured["kl"] = batch.mean(penalty)
-            total = total + self.kl_coef * batch.weighted(penalty)
-        if self.entropy_coef:
-            entropy = self.entropy(new)
-            measured["entropy"] = batch.mean(entropy)
-            total = total - self.entropy_coef * batch.weighted(entropy)
-        return total, measured
 
 
 @dataclass(frozen=True)
@@ -160,7 +86,7 @@ def update_policy(
     if not scored.rollout.weight.any():
         return {"train/epochs": 0.0, "train/gradient_steps": 0.0}
     batch, member, entropy = _batch(policy, scored, reference, objective.top_quantile)
-    parts = schedule.slices(len(member))
+    parts, gradient = schedule.slices(len(member)), gradient_of(policy, objective)
     of_epochs: list[dict[str, Mean]] = []
     steps = 0
     for epoch in range(schedule.epochs):
@@ -169,10 +95,7 @@ def update_policy(
             minibatches = by_members(batch, member, parts, shuffle)
         else:
             minibatches = by_rows(batch, parts, shuffle)
-        taken = [
-            _step(policy, optimizer, part, objective, schedule.max_grad_norm)
-            for part in minibatches
-        ]
+        taken = [_step(gradient, optimizer, part, schedule.max_grad_norm) for part in minibatches]
         steps += len(taken)
         of_epochs.append(pooled(taken))
         _check_finite(of_epochs[-1])
@@ -246,21 +169,15 @@ def rowwise(policy: Learns, obs: Obs, member: Ints) -> Tensor:
 
 @part("backward")
 def _step(
-    policy: Learns,
-    optimizer: Optimizer,
-    batch: Batch,
-    objective: Objective,
-    max_grad_norm: float | None,
+    gradient: Gradient, optimizer: Optimizer, batch: Batch, max_grad_norm: float | None
 ) -> dict[str, Mean]:
     """Take one gradient step; returns what was measured before it."""
-    total, measured = objective(policy.outlook(batch), batch)
-    optimizer.zero_grad(set_to_none=True)
-    total.backward()
+    total, measured = gradient(batch)
     moved = (p for group in optimizer.param_groups for p in group["params"])
     norm = clip_grad_norm(moved, max_grad_norm)
     optimizer.step()
     one = torch.ones_like(norm)
-    measured["loss"] = Mean(total.detach(), one)
+    measured["loss"] = Mean(total, one)
     measured["grad_norm"] = Mean(norm, one)
     return measured
 
