@@ -151,6 +151,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0, help="no run begins after them")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--envs", nargs="*", default=list(BUDGETS))
+    parser.add_argument("--questions", nargs="*", default=list(QUESTIONS))
     parser.add_argument("--workers", type=int, default=2, help="runs side by side")
     options = parser.parse_args()
     rows = read(FILE)
@@ -159,8 +160,8 @@ def main() -> None:
         (env, words, seed)
         for seed in range(options.seeds)
         for env in options.envs
-        for _, words in settings(env)
-        if (env, words, seed) not in done
+        for question, words in settings(env)
+        if question in options.questions and (env, words, seed) not in done
     ]
     limits = {"minutes": options.minutes, "workers": options.workers}
     TABLE.write_text(table(work_through(queue, run, rows, FILE, **limits)))
