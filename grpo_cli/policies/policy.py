@@ -55,7 +55,9 @@ class Policy(nn.Module):
         self.body = body
         self.head = nn.Linear(num_features, family.num_outputs)
         self.free = (
-            nn.Parameter(torch.full((family.num_free,), log_std)) if family.num_free else None
+            nn.Parameter(torch.full((family.num_free,), float(log_std)))
+            if family.num_free
+            else None
         )
         self.family = family
         self.reading = reading
