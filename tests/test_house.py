@@ -30,10 +30,10 @@ FLOORS: dict[int, frozenset[str]] = {
     ),
     3: frozenset(
         "groups gradient objective update minibatches reference survey learner walk evaluate video"
-        " speed".split(),
+        " speed runs".split(),
     ),
     4: frozenset(
-        "train sweep benchmark evaluate_run play compare runs inspect repro export report doctor"
+        "train sweep benchmark evaluate_run play plot compare inspect repro export report doctor"
         " cluster".split(),
     ),
     5: frozenset({"config"}),

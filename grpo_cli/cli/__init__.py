@@ -7,14 +7,17 @@ import typer
 
 from grpo_cli.cli import (
     bench,
+    compare,
     config,
     doctor,
     envs,
     evaluate,
     flags,
     inspect,
+    plot,
     presets,
     repro,
+    runs,
     tensorboard,
     train,
 )
@@ -39,7 +42,10 @@ def grpo(context: typer.Context, version: flags.Version = False, help: flags.Hel
         context.get_help()
 
 
-for verb in (train, evaluate, config, presets, envs, bench, inspect, doctor, repro, tensorboard):
+for verb in (
+    train, evaluate, config, presets, envs, bench, runs, plot, compare, inspect, doctor, repro,
+    tensorboard,
+):  # fmt: skip
     verb.register(app)
 
 

@@ -9,6 +9,7 @@ VERBS = (
     ("grpo bench env=LunarLander-v3", "which settings suit this computer"),
     ("grpo envs box2d", "environments, and what each of them needs"),
     ("grpo train resume=last", "go on with the newest run"),
+    ("grpo compare preset=dapo preset=gspo", "which is better, on the same seeds"),
     ("grpo tensorboard", "the curves of all runs"),
 )
 EXIT_CODES = (
@@ -59,4 +60,22 @@ DOCTOR = (
     ("grpo doctor", "this computer"),
     ("grpo doctor env=CartPole-v1", "an environment too; exit 1 when it is not fit"),
     ("grpo doctor replay=RUN/crash-000012", "the update that was not finite, once more"),
+)
+RUNS = (
+    ("grpo runs", "all of them"),
+    ("grpo runs CartPole preset=dapo", "those for which both hold"),
+    ("grpo runs 'greedy>450' --sort greedy", "the best last"),
+    ("grpo runs preset=dapo --tag paper", "give a tag; tag=paper finds them again"),
+    ("grpo runs state=stopped --remove", "remove them, after asking"),
+)
+PLOT = (
+    ("grpo plot runs/CartPole-v1", "return over env steps, in the terminal"),
+    ("grpo plot preset=dapo preset=gspo --out curves.svg", "a picture: .png, .svg or .pdf"),
+    ("grpo plot last --metric train/entropy", "any metric of docs/metrics.md"),
+    ("grpo plot runs --stat iqm", "interquartile mean over seeds"),
+)
+COMPARE = (
+    ("grpo compare preset=dapo preset=gspo", "two sides, seed by seed"),
+    ("grpo compare 'env=CartPole-v1 lr=0.01' 'env=CartPole-v1 lr=0.002'", ""),
+    ("grpo compare RUN1 RUN2", "the configs of two runs; two seeds decide nothing"),
 )

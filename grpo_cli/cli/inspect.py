@@ -44,11 +44,23 @@ def paths(words: list[str], count: int, example: str) -> list[str]:
     Raises:
         ConfigError: it was given others.
     """
-    wrong = [word for word in words if word.startswith("-") or "=" in word.partition("/")[0]]
+    wrong = [word for word in no_flags(words) if "=" in word.partition("/")[0]]
     if wrong:
         raise ConfigError(f"this verb takes paths, not {wrong[0]}", f"write {example}")
     if len(words) != count:
         raise ConfigError(f"this verb takes {count} path, got {len(words)}", f"write {example}")
+    return words
+
+
+def no_flags(words: list[str]) -> list[str]:
+    """Return the words of a verb that has taken its flags.
+
+    Raises:
+        ConfigError: there is one that it does not have.
+    """
+    for word in words:
+        if word.startswith("-"):
+            raise ConfigError(f"there is no flag {word}", "--help lists the flags")
     return words
 
 

@@ -47,6 +47,8 @@ class Picture:
 
 STYLES = {" ": "", "░": "blue", "┄": "green", "●": "bold yellow"}
 LINE_STYLE = "bold cyan"
+# Of several curves in one chart, in their order.
+LINE_STYLES = (LINE_STYLE, "bold magenta", "bold green", "bold yellow", "bold blue", "bold red")
 
 
 def draw(picture: Picture, width: int, height: int) -> list[Row]:
@@ -60,30 +62,42 @@ def draw(picture: Picture, width: int, height: int) -> list[Row]:
     Returns:
         height + 1 rows, each exactly `width` columns.
     """
-    columns = width - AXIS_WIDTH
-    if not picture.line.x:
-        return [[(" " * width, "")] for _ in range(height + 1)]
-    picture = replace(
+    smooth = replace(
         picture, line=_smooth(picture.line), low=_smooth(picture.low), high=_smooth(picture.high)
     )
-    bottom, top = _range(picture)
-    start, end = picture.line.x[0], max(picture.line.x[-1], picture.line.x[0] + 1)
+    return overlay([smooth], width, height)
+
+
+def overlay(pictures: Sequence[Picture], width: int, height: int) -> list[Row]:
+    """Several curves on the same axes, each in a colour of LINE_STYLES, as they are.
+
+    The band and the goal are those of the first; `width` and `height` are those of `draw`.
+    """
+    pictures = [picture for picture in pictures if picture.line.x]
+    if not pictures:
+        return [[(" " * width, "")] for _ in range(height + 1)]
+    columns, first = width - AXIS_WIDTH, pictures[0]
+    bottom, top = _range(pictures)
+    start = min(picture.line.x[0] for picture in pictures)
+    end = max(start + 1, *(picture.line.x[-1] for picture in pictures))
     cells = np.full((height, columns), " ", dtype="<U1")
+    owner = np.zeros((height, columns), int)
     rows_of = _Scale(bottom, top, height)
     x_cells = np.linspace(start, end, columns)
-    if picture.low.x and picture.high.x:
-        _band(cells, rows_of, x_cells, picture)
-    if picture.goal is not None and bottom <= picture.goal <= top:
-        row = rows_of.cell(picture.goal)
+    if first.low.x and first.high.x:
+        _band(cells, rows_of, x_cells, first)
+    if first.goal is not None and bottom <= first.goal <= top:
+        row = rows_of.cell(first.goal)
         cells[row, cells[row] == " "] = "┄"
-    _curve(cells, rows_of, np.linspace(start, end, 2 * columns), picture.line)
-    for x, y in zip(picture.marks.x, picture.marks.y, strict=True):
-        column = round((x - start) / (end - start) * (columns - 1))
-        cells[rows_of.cell(y), min(max(column, 0), columns - 1)] = "●"
+    for number_of, picture in enumerate(pictures):
+        _curve(cells, owner, number_of, rows_of, (start, end), picture.line)
+        for x, y in zip(picture.marks.x, picture.marks.y, strict=True):
+            column = round((x - start) / (end - start) * (columns - 1))
+            cells[rows_of.cell(y), min(max(column, 0), columns - 1)] = "●"
     labels = {0: top, height // 2: rows_of.value(height // 2), height - 1: bottom}
     rows = [
         [(f"{number(labels[i]) if i in labels else '':>{AXIS_WIDTH - 2}} │", "dim"), *spans]
-        for i, spans in enumerate(_spans(row) for row in cells)
+        for i, spans in enumerate(map(_spans, cells, owner))
     ]
     return [*rows, [_x_axis(start, end, width)]]
 
@@ -131,10 +145,11 @@ class _Scale:
         return self.top - (row + 0.5) / self.height * (self.top - self.bottom)
 
 
-def _range(picture: Picture) -> tuple[float, float]:
-    values = [*picture.line.y, *picture.low.y, *picture.high.y, *picture.marks.y]
+def _range(pictures: Sequence[Picture]) -> tuple[float, float]:
+    parts = [(p.line, p.low, p.high, p.marks) for p in pictures]
+    values = [y for curves in parts for curve in curves for y in curve.y]
     low, high = min(values), max(values)
-    goal = picture.goal
+    goal = pictures[0].goal
     if goal is not None:
         with_goal = max(high, goal) - min(low, goal)
         if with_goal > 0 and (high - low) / with_goal >= LEAST_SHARE:
@@ -164,22 +179,33 @@ def _band(cells: np.ndarray, scale: _Scale, x: np.ndarray, picture: Picture) -> 
     cells[(middle >= low) & (middle <= high)] = "░"
 
 
-def _curve(cells: np.ndarray, scale: _Scale, x: np.ndarray, line: Curve) -> None:
+def _curve(
+    cells: np.ndarray,
+    owner: np.ndarray,
+    number_of: int,
+    scale: _Scale,
+    ends: tuple[float, float],
+    line: Curve,
+) -> None:
     """Dots from each column's height to the next one's, so that steep parts stay connected."""
+    x = np.linspace(*ends, 2 * cells.shape[1])
     rows = scale.dots(np.interp(x, line.x, line.y))
     before = np.concatenate([rows[:1], rows[:-1]])
     every = np.arange(4 * scale.height)[:, None]
     on = (every >= np.minimum(rows, before)) & (every <= np.maximum(rows, before))
+    on &= (x >= line.x[0]) & (x <= max(line.x[-1], line.x[0] + (ends[1] - ends[0]) / len(x)))
     bits = (on.reshape(scale.height, 4, -1, 2) * DOTS[None, :, None, :]).sum(axis=(1, 3))
     for i, j in zip(*np.nonzero(bits), strict=True):
-        cells[i, j] = chr(0x2800 + bits[i, j])
+        drawn = ord(str(cells[i, j])) - 0x2800
+        cells[i, j] = chr(0x2800 + (bits[i, j] | (drawn if 0 < drawn <= 0xFF else 0)))
+        owner[i, j] = number_of
 
 
-def _spans(row: np.ndarray) -> Row:
+def _spans(row: np.ndarray, owner: np.ndarray) -> Row:
     """Neighbours of one style joined into one span."""
     spans: Row = []
-    for character in row:
-        style = STYLES.get(character, LINE_STYLE)
+    for character, of in zip(row, owner, strict=True):
+        style = STYLES.get(str(character), LINE_STYLES[int(of) % len(LINE_STYLES)])
         if spans and spans[-1][1] == style:
             spans[-1] = (spans[-1][0] + character, style)
         else:

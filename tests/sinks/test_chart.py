@@ -2,7 +2,16 @@
 
 import pytest
 
-from grpo_cli.sinks.chart import Picture, Row, draw, fit, sparkline, stacked
+from grpo_cli.sinks.chart import (
+    LINE_STYLES,
+    Picture,
+    Row,
+    draw,
+    fit,
+    overlay,
+    sparkline,
+    stacked,
+)
 from grpo_cli.sinks.history import Curve
 
 
@@ -79,3 +88,12 @@ def test_a_stacked_bar_has_no_gaps():
 
 def test_fit_cuts_at_the_width():
     assert fit([[("abc", "dim"), ("def", "bold")]], 4) == [[("abc", "dim"), ("d", "bold")]]
+
+
+def test_several_curves_share_the_axes_and_keep_their_colours():
+    low, high = picture(curve(0.0, 0.0)), picture(curve(10.0, 10.0))
+    rows = overlay([low, high], 48, 5)
+    assert {len(text(row)) for row in rows} == {48}
+    top, bottom = rows[0][-1], rows[4][-1]
+    assert (top[1], bottom[1]) == (LINE_STYLES[1], LINE_STYLES[0])
+    assert text(rows[0]).startswith("  10.0 │")
