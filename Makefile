@@ -12,10 +12,10 @@ TRAIN ?= env=CartPole-v1 group_size=8
 PYTEST ?= -n auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all torture check fmt clean
+.PHONY: help setup train test test-all test-browser torture check fmt clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## create .venv and install the package with its tools
 
@@ -27,6 +27,14 @@ test: $(STAMP)  ## run the default tests (about three minutes at most)
 
 test-all: $(STAMP)  ## run every test, the slow ones too
 	@$(BIN)/python -m pytest $(PYTEST) -m ""
+
+test-browser: $(STAMP)  ## look at pages in headless Chromium, which is installed with apt where it is missing
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+		if [ "$$(id -u)" = 0 ]; then apt-get install -y -q --no-install-recommends chromium; \
+		else sudo apt-get install -y -q --no-install-recommends chromium; fi; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[browser]'
+	@BROWSER=1 $(BIN)/python -m pytest -n 0 -m browser
 
 torture: $(STAMP)  ## kill, flip, cut and fill up; figures into docs/reliability.md (half an hour)
 	@$(BIN)/python benchmarks/torture.py

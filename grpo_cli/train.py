@@ -235,6 +235,8 @@ def _sampled(scored: Scored) -> Measured:
     learns = rollout.role == LEARN
     worth, number = rollout.per_member(rollout.reward)[learns], rollout.group[learns]
     groups = [worth[number == group] for group in range(rollout.num_groups)]
+    steps = np.bincount(rollout.member, minlength=len(learns))
+    advantage = np.bincount(rollout.member, scored.advantage, len(learns)) / np.maximum(steps, 1)
     described: Measured = {
         "group/num_sampled": float(rollout.num_groups),
         "group/reward_std": float(np.mean([group.std() for group in groups])),
@@ -242,6 +244,10 @@ def _sampled(scored: Scored) -> Measured:
         "group/reward_max": float(np.mean([group.max() for group in groups])),
         "group/idle_frac": 1.0 - rollout.sim_steps / rollout.slot_steps,
         "hist/advantage": scored.advantage,
+        "members/group": number,
+        "members/return": worth,
+        "members/steps": steps[learns],
+        "members/advantage": advantage[learns],
     }
     if rollout.parent is None:  # a look-ahead that is cut off is not an episode
         described["rollout/truncated_frac"] = float(rollout.truncated[learns].mean())

@@ -16,6 +16,7 @@ from grpo_cli.cli import (
     inspect,
     plot,
     presets,
+    report,
     repro,
     runs,
     tensorboard,
@@ -43,8 +44,8 @@ def grpo(context: typer.Context, version: flags.Version = False, help: flags.Hel
 
 
 for verb in (
-    train, evaluate, config, presets, envs, bench, runs, plot, compare, inspect, doctor, repro,
-    tensorboard,
+    train, evaluate, config, presets, envs, bench, runs, plot, compare, report, inspect, doctor,
+    repro, tensorboard,
 ):  # fmt: skip
     verb.register(app)
 

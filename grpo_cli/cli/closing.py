@@ -101,6 +101,7 @@ def _facts(summary: Words) -> list[tuple[str, str]]:
         ("run", run),
         ("next", f"grpo eval ckpt={run}"),
         ("", f"grpo tensorboard {run}"),
+        ("", f"{run}/report.html in a browser"),
     ]
 
 

@@ -79,3 +79,7 @@ COMPARE = (
     ("grpo compare 'env=CartPole-v1 lr=0.01' 'env=CartPole-v1 lr=0.002'", ""),
     ("grpo compare RUN1 RUN2", "the configs of two runs; two seeds decide nothing"),
 )
+REPORT = (
+    ("grpo report last", "the newest run; every training writes it too"),
+    ("grpo report preset=dapo preset=gspo --out both.html", "several runs on one page"),
+)

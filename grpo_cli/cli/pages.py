@@ -52,3 +52,10 @@ class CompareCommand(_OfRuns):
 
     usage = "grpo compare [flags] A B"
     examples = examples.COMPARE
+
+
+class ReportCommand(_OfRuns):
+    """`grpo report`."""
+
+    usage = "grpo report [flags] RUNS ..."
+    examples = examples.REPORT

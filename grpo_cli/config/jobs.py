@@ -15,7 +15,7 @@ from grpo_cli.config.absolute import name_absolutely
 from grpo_cli.config.build_env import build_env
 from grpo_cli.config.built import Built, build_all, require_env, take
 from grpo_cli.config.mending import Mender
-from grpo_cli.config.reporting import make_sinks
+from grpo_cli.config.reporting import make_sinks, write_report
 from grpo_cli.config.resume import Resumed, same_run
 from grpo_cli.config.saved import mark, open_config
 from grpo_cli.config.schema import EvalConf
@@ -101,6 +101,7 @@ def train_job(
                 at=at,
             )
     if stop.why and not at.reached and at.steps < words["total_steps"]:
+        write_report(run, view)
         raise _stopped(stop, run, at)
     trained = time.perf_counter() - at.started
     summary = _summary(words, built, run, at, trained)
@@ -108,6 +109,7 @@ def train_job(
         summary["profile"] = run.read_json("profile.json") if run.has("profile.json") else None
     summary["wall_s"] = time.perf_counter() - started
     run.write_json("summary.json", summary)
+    write_report(run, view)
     return summary
 
 

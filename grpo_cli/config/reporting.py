@@ -1,13 +1,16 @@
-"""Where the metrics of a training run go."""
+"""Where the metrics of a training run go, and the report at its end."""
 
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from grpo_cli import report
 from grpo_cli.clock import Nested
 from grpo_cli.config.built import Built
+from grpo_cli.errors import GrpoError
 from grpo_cli.rundir import RunFolder
-from grpo_cli.sinks import Jsonl, Sink, TensorBoard
+from grpo_cli.runs import read
+from grpo_cli.sinks import Groups, Jsonl, Sink, TensorBoard
 from grpo_cli.sinks.profile import Profile
 from grpo_cli.sinks.view import Facts, View
 from grpo_cli.train import Progress
@@ -23,7 +26,11 @@ def make_sinks(
     clock: Nested | None = None,
 ) -> list[Sink]:
     """Make the sinks of a run; `at` is where a resumed one stands, `clock` a profile's."""
-    sinks: list[Sink] = [Jsonl(run.path / "metrics.jsonl")]
+    updates = 0 if at is None else at.update
+    sinks: list[Sink] = [
+        Jsonl(run.path / "metrics.jsonl"),
+        Groups(run.path / "groups.jsonl", updates),
+    ]
     board = None
     if "tensorboard" in words["sinks"]:
         text = OmegaConf.to_yaml(cfg, resolve=False)
@@ -51,6 +58,14 @@ def make_sinks(
             Profile(run.path, clock, total_steps=words["total_steps"], cuda=cuda, shows=board)
         )
     return sinks
+
+
+def write_report(run: RunFolder, view: View) -> None:
+    """Write the run's own report; a run is no worse without one."""
+    try:
+        report.write(read([run.path]), run.path / report.NAME)
+    except GrpoError as error:
+        view.warn(error.what)
 
 
 def _flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 if TYPE_CHECKING:
     import numpy as np
 
-# A number is one point of a curve; a 1-D array is a sample, drawn as a histogram.
+# A number is one point of a curve; a 1-D array is a sample, drawn as a histogram, or a column of
+# `members/*`: the members of this update's groups.
 Metrics: TypeAlias = "Mapping[str, float | np.number | np.ndarray]"
 
 
@@ -37,7 +38,8 @@ def scalars(metrics: Metrics) -> dict[str, float]:
 
 
 def samples(metrics: Metrics) -> "dict[str, np.ndarray]":
-    """The arrays among the metrics."""
+    """The samples among the metrics."""
     import numpy as np
 
-    return {name: v for name, v in metrics.items() if isinstance(v, np.ndarray) and v.ndim}
+    arrays = {name: v for name, v in metrics.items() if isinstance(v, np.ndarray) and v.ndim}
+    return {name: v for name, v in arrays.items() if not name.startswith("members/")}
