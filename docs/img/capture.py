@@ -1,9 +1,9 @@
-"""Takes the pictures of the dashboard in these docs from a real terminal (tmux).
+"""Pictures of the dashboard in this folder, from real terminals: tmux, then Rich's SVG.
 
-    python docs/img/capture.py [words for grpo train]
+    python docs/img/capture.py [grpo train words ...]
 
-Trains once in a terminal of each size and keeps the screen as it stood at about 95 percent of the
-budget.
+Trains once in a terminal, watches that run from terminals of other sizes, and keeps the screens as
+they stood before the end.
 """
 
 import re
@@ -17,8 +17,11 @@ from rich.console import Console
 from rich.text import Text
 
 HERE = Path(__file__).parent
-SIZES = {"train": (100, 28), "dashboard-80x24": (80, 24), "dashboard-160x50": (160, 50)}
+TRAIN = (100, 28)
+WATCH = ((80, 24), (120, 40), (200, 60))
 WORDS = ["env=LunarLander-v3", "total_steps=300000"]
+# Percent of the budget from which the run is watched, and up to which screens are kept.
+FROM, UNTIL = 50, 92
 
 
 def tmux(*words: str) -> str:
@@ -26,33 +29,49 @@ def tmux(*words: str) -> str:
     return subprocess.run(["tmux", *words], check=True, capture_output=True, text=True).stdout
 
 
-def screen(words: list[str], width: int, height: int) -> str:
-    """Train in a terminal of this size; returns the last screen before the end, in colour."""
-    command = " ".join([sys.executable, "-m", "grpo_cli", "train", *words])
+def start(size: tuple[int, int], folder: str, *words: str) -> str:
+    """Run grpo in a new terminal of this size; returns the terminal's name."""
+    name = f"grpo-{size[0]}x{size[1]}"
+    command = " ".join([sys.executable, "-m", "grpo_cli", *words])
+    shape = ("-x", str(size[0]), "-y", str(size[1]))
+    tmux("new-session", "-d", "-s", name, *shape, "-c", folder, command + "; sleep 900")
+    return name
+
+
+def screens(words: list[str]) -> dict[tuple[int, int], str]:
+    """Train and watch; returns the last screens before the end by size, in colour."""
+    kept: dict[tuple[int, int], str] = {}
     with tempfile.TemporaryDirectory() as folder:
-        size = ("-x", str(width), "-y", str(height))
-        tmux("new-session", "-d", "-s", "grpo", *size, "-c", folder, command + "; sleep 60")
+        shown = {TRAIN: start(TRAIN, folder, "train", *words)}
         try:
-            kept = ""
-            while "trained" not in (seen := tmux("capture-pane", "-p", "-t", "grpo")):
+            while "trained" not in (seen := tmux("capture-pane", "-p", "-t", shown[TRAIN])):
                 share = re.search(r"(\d+) %  .*left", seen)
-                if share and int(share[1]) <= 95:
-                    kept = tmux("capture-pane", "-p", "-e", "-t", "grpo")
+                if share and int(share[1]) >= FROM and len(shown) == 1:
+                    shown |= {size: start(size, folder, "watch", "last") for size in WATCH}
+                if share and int(share[1]) <= UNTIL:
+                    kept |= {
+                        size: tmux("capture-pane", "-p", "-e", "-t", name)
+                        for size, name in shown.items()
+                    }
                 time.sleep(0.3)
             return kept
         finally:
-            tmux("kill-session", "-t", "grpo")
+            for name in shown.values():
+                tmux("kill-session", "-t", name)
 
 
 def main() -> None:
     """Keep one picture of each size."""
     words = sys.argv[1:] or WORDS
-    for name, (width, height) in SIZES.items():
-        text = Text.from_ansi(screen(words, width, height).rstrip("\n"))
+    for (width, height), screen in screens(words).items():
+        text = Text.from_ansi(screen.rstrip("\n"))
         with open("/dev/null", "w") as nowhere:
             console = Console(record=True, width=width, height=height, file=nowhere)
             console.print(text, no_wrap=True, crop=False)
-        console.save_svg(str(HERE / f"{name}.svg"), title=" ".join(["grpo train", *words]))
+        trained = (width, height) == TRAIN
+        name = "train" if trained else f"watch-{width}x{height}"
+        title = " ".join(["grpo train", *words]) if trained else "grpo watch last"
+        console.save_svg(str(HERE / f"{name}.svg"), title=title)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from grpo_cli.cli import (
     doctor,
     envs,
     evaluate,
+    export,
     flags,
     inspect,
     plot,
@@ -21,6 +22,7 @@ from grpo_cli.cli import (
     runs,
     tensorboard,
     train,
+    watch,
 )
 from grpo_cli.cli.help import Verbs
 
@@ -44,8 +46,8 @@ def grpo(context: typer.Context, version: flags.Version = False, help: flags.Hel
 
 
 for verb in (
-    train, evaluate, config, presets, envs, bench, runs, plot, compare, report, inspect, doctor,
-    repro, tensorboard,
+    train, evaluate, config, presets, envs, bench, watch, runs, plot, compare, report, export,
+    inspect, doctor, repro, tensorboard,
 ):  # fmt: skip
     verb.register(app)
 

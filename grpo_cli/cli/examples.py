@@ -83,3 +83,14 @@ REPORT = (
     ("grpo report last", "the newest run; every training writes it too"),
     ("grpo report preset=dapo preset=gspo --out both.html", "several runs on one page"),
 )
+WATCH = (
+    ("grpo watch", "the newest run; Ctrl-C leaves it alone"),
+    ("grpo watch runs/CartPole-v1/grpo-s0-...", "another, going on or ended"),
+    ("grpo watch last --once", "how it stands, in a pipe as lines"),
+)
+EXPORT = (
+    ("grpo export ckpt=last", "policy.onnx in the run's folder"),
+    ("grpo eval ckpt=policy.onnx", "score it, through onnxruntime"),
+    ("grpo export ckpt=best format=torchscript out=policy.pt", "for torch.jit.load, in C++ too"),
+    ("grpo export ckpt=last format=hub out=cartpole", "a folder for the Hugging Face Hub"),
+)

@@ -1,7 +1,8 @@
 """The help pages of the verbs that read runs."""
 
 from grpo_cli.cli import examples
-from grpo_cli.cli.help import Page, _Verb
+from grpo_cli.cli.help import _HEADER, Page, _keys, _Verb
+from grpo_cli.config.asks import ExportConf
 
 _WORDS = (
     ("runs/CartPole-v1/grpo-s0-...", "a run"),
@@ -59,3 +60,24 @@ class ReportCommand(_OfRuns):
 
     usage = "grpo report [flags] RUNS ..."
     examples = examples.REPORT
+
+
+class WatchCommand(_Verb):
+    """`grpo watch`."""
+
+    usage = "grpo watch [flags] [RUN]"
+
+    def sections(self, page: Page) -> None:
+        """Print examples."""
+        page.rows("Examples", examples.WATCH)
+
+
+class ExportCommand(_Verb):
+    """`grpo export`."""
+
+    usage = "grpo export [flags] ckpt=... [key=value ...]"
+
+    def sections(self, page: Page) -> None:
+        """Print keys and examples."""
+        page.rows("Keys", _keys(ExportConf), header=_HEADER)
+        page.rows("Examples", examples.EXPORT)

@@ -1,4 +1,6 @@
-"""The words of `grpo eval`."""
+"""The words of verbs that take a checkpoint, such as `grpo eval`."""
+
+from typing import TypeVar
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -9,15 +11,26 @@ from grpo_cli.config.suggest import unknown_key
 from grpo_cli.config.values import Expected
 from grpo_cli.errors import ConfigError
 
+Conf = TypeVar("Conf")
+
 
 def eval_conf(words: list[str]) -> EvalConf:
-    """Return what `grpo eval key=value...` asks for.
+    """Return what `grpo eval key=value...` asks for; see `conf_of`."""
+    return conf_of(EvalConf, words)
+
+
+def conf_of(kind: type[Conf], words: list[str]) -> Conf:
+    """Return what `key=value...` asks for.
+
+    Args:
+        kind: the dataclass that lists the keys.
+        words: of the command line.
 
     Raises:
         ConfigError: unknown key, wrong type, out of range, or no checkpoint named.
     """
-    entries = everyday(EvalConf)
-    conf = OmegaConf.structured(EvalConf)
+    entries = everyday(kind)
+    conf = OmegaConf.structured(kind)
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
@@ -36,4 +49,4 @@ def eval_conf(words: list[str]) -> EvalConf:
         )
     values = {str(key): value for key, value in conf.items() if value != MISSING}
     check_fields(values, entries)
-    return EvalConf(**values)
+    return kind(**values)

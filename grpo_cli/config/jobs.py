@@ -104,7 +104,8 @@ def train_job(
         write_report(run, view)
         raise _stopped(stop, run, at)
     trained = time.perf_counter() - at.started
-    summary = _summary(words, built, run, at, trained)
+    with run.alone():  # who watches from elsewhere sees that it goes on
+        summary = _summary(words, built, run, at, trained)
     if profiled:
         summary["profile"] = run.read_json("profile.json") if run.has("profile.json") else None
     summary["wall_s"] = time.perf_counter() - started
@@ -198,6 +199,10 @@ def eval_job(conf: EvalConf, *, view: View, trusted: bool) -> dict[str, Any]:
         CheckpointError: the run or checkpoint is missing, damaged, untrusted or of another env.
         GrpoError: a video is asked for and cannot be made; said before an episode is played.
     """
+    if conf.ckpt.endswith(".onnx"):
+        from grpo_cli.config.exporting import onnx_eval
+
+        return onnx_eval(conf, view=view, trusted=trusted)
     film = None if conf.video is None else video.plan(conf.video)
     run, path = rundir.find(conf.ckpt)
     named = set() if conf.env is None else {build.absolute(conf.env)}

@@ -1,5 +1,7 @@
 """Where the metrics of a training run go, and the report at its end."""
 
+from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -51,6 +53,8 @@ def make_sinks(
         epochs=words["epochs"],
         horizon=words["group"].get("horizon"),
     )
+    with suppress(OSError):  # for those who watch from elsewhere; the run does without
+        run.write_json("facts.json", asdict(facts))
     sinks.append(view.training(facts))
     if clock is not None:
         cuda = built.policy.device.type == "cuda"

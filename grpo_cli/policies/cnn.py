@@ -56,7 +56,7 @@ class Frames(nn.Module):
         scaled = obs.float() / BYTE if obs.dtype == torch.uint8 else obs.float()
         if self._last:
             scaled = scaled.movedim(-1, -3)
-        return scaled.reshape(len(obs), *self._shape)
+        return scaled.reshape(obs.shape[0], *self._shape)
 
 
 class _Residual(nn.Module):

@@ -48,14 +48,14 @@ class Flat:
 
 
 def _torch(space: spaces.Space, value: Tensor) -> Tensor:
-    sizes = choices(space)
+    sizes, count = choices(space), value.shape[0]  # not len(): an exporter would make it a number
     if sizes is not None:
         index = value - torch.as_tensor(space.start, device=value.device)  # type: ignore[attr-defined]
-        index = index.reshape(len(value), -1).long()
+        index = index.reshape(count, -1).long()
         columns = zip(index.unbind(1), sizes, strict=True)
         ones = [torch.nn.functional.one_hot(column, size) for column, size in columns]
         return torch.cat(ones, dim=1).float() if len(ones) > 1 else ones[0].float()
-    rows = value.reshape(len(value), -1)
+    rows = value.reshape(count, -1)
     return rows.float() / BYTE if rows.dtype == torch.uint8 else rows.float()
 
 

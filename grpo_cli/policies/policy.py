@@ -110,7 +110,7 @@ class Policy(nn.Module):
             outputs = outputs.masked_fill(obs[MASK] == 0, FORBIDDEN)
         if self.free is None:
             return outputs
-        return torch.cat([outputs, self.free.expand(len(outputs), -1)], dim=1)
+        return torch.cat([outputs, self.free.expand(outputs.shape[0], -1)], dim=1)
 
     def observe(self, obs: Obs) -> None:
         """Let the normaliser, where there is one, learn from observations [N, *O]."""

@@ -20,6 +20,7 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 # Braille: 2 x 4 dots per character; the bit of each dot, by row and column.
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 AXIS_WIDTH = 8
+BARS = 24
 # A goal that would squeeze the curve below this share of the height is left out of the picture.
 LEAST_SHARE = 0.15
 # A curve of more points than this is smoothed down to about as many independent ones.
@@ -112,6 +113,20 @@ def sparkline(curve: Curve, width: int) -> str:
         return BLOCKS[1] * width
     levels = 1 + np.rint((y - low) / (high - low) * (len(BLOCKS) - 2)).astype(int)
     return "".join(BLOCKS[level] for level in levels)
+
+
+def histogram(sample: np.ndarray, width: int) -> str:
+    """The finite values of a sample, [n], in at most 24 wide bars from its smallest to its largest.
+
+    Heights are square roots of the counts, so that the few far from the middle are seen.
+    """
+    finite = sample[np.isfinite(sample)]
+    if not finite.size or width < 1:
+        return " " * width
+    bars = min(width, BARS)
+    counts, _ = np.histogram(finite, bins=bars)
+    levels = np.ceil(np.sqrt(counts / counts.max()) * (len(BLOCKS) - 1)).astype(int)
+    return "".join(BLOCKS[levels[column * bars // width]] for column in range(width))
 
 
 def stacked(shares: Mapping[str, float], looks: Mapping[str, Span], width: int) -> Row:

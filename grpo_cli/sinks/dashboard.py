@@ -8,15 +8,16 @@ window changes size.
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.segment import Segment
 
-from grpo_cli.sinks import chart
+from grpo_cli.sinks import bars, chart
 from grpo_cli.sinks.advice import advise
-from grpo_cli.sinks.chart import Row, Span
+from grpo_cli.sinks.bars import LABEL
+from grpo_cli.sinks.chart import Row
 from grpo_cli.sinks.format import count, duration, number, percent
 from grpo_cli.sinks.history import Facts, History
 from grpo_cli.sinks.protocol import Metrics
@@ -24,9 +25,8 @@ from grpo_cli.sinks.protocol import Metrics
 REDRAW_EVERY_S = 0.25
 # The next drawing waits a hundred times as long as the last one took: 1 % of the time at most.
 REST = 100
-MOST_CHART_ROWS, LEAST_CHART_ROWS = 24, 4
+MOST_CHART_ROWS, LEAST_CHART_ROWS = 40, 4
 PANEL_WIDTH = 38
-LABEL = 13
 
 REWARD = "rollout/ep_rew_mean"
 LOW, HIGH = "group/reward_min", "group/reward_max"
@@ -43,14 +43,6 @@ PANELS: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("episode steps", "rollout/ep_len_mean", number),
 )
 CURVES = (REWARD, LOW, HIGH, GREEDY, SAMPLED, *(metric for _, metric, _ in PANELS))
-# How the parts of the time bar look: told apart without colour too.
-SPENT_LOOKS: dict[str, Span] = {
-    "env": ("█", "blue"),
-    "act": ("▓", "cyan"),
-    "update": ("▒", "magenta"),
-    "eval": ("░", "yellow"),
-    "other": ("·", "dim"),
-}
 
 
 class Dashboard:
@@ -60,6 +52,7 @@ class Dashboard:
         facts: what is known about the run.
         console: where to draw; by default stderr.
         clock: seconds, only differences count.
+        told: the same for the pace of the run, where it is not made here and now.
     """
 
     def __init__(
@@ -67,10 +60,11 @@ class Dashboard:
         facts: Facts,
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
+        told: Callable[[], float] | None = None,
     ) -> None:
         self._console = console or Console(stderr=True)
         self._clock = clock
-        self._history = History(facts, CURVES, clock)
+        self._history = History(facts, CURVES, told or clock)
         self._next = 0.0
         self._size = self._console.size
         self._live: Live | None = self._start()
@@ -87,12 +81,20 @@ class Dashboard:
         if self._live is not None and self._clock() >= self._next:
             self._redraw()
 
+    def replay(self, updates: Iterable[tuple[int, Metrics]]) -> None:
+        """Take in what was measured elsewhere, then draw once."""
+        for step, metrics in updates:
+            self._history.add(step, metrics)
+        if self._live is not None:
+            self._redraw()
+
     def say(self, text: str, style: str) -> None:
         """Put a line above the picture."""
         self._console.print(text, style=style, markup=False, highlight=False)
 
-    def close(self) -> None:
+    def close(self, how: str = "ended") -> None:
         """Draw once more and leave the picture standing."""
+        self._history.ended = how
         if self._live is not None:
             self._redraw()
         self._take_down()
@@ -164,7 +166,8 @@ def compose(history: History, width: int, height: int) -> list[Row]:
     """
     head = [_title(history.facts, width), _progress(history, width)]
     panels = list(_panels(history, width))
-    foot = [_time(history, width), _evaluation(history), _advice(history)]
+    foot = [bars.advantages(history, width), bars.time(history, width), _evaluation(history)]
+    foot.append(_advice(history))
     chart_rows = height - len(head) - len(panels) - len(foot) - 5
     if chart_rows >= LEAST_CHART_ROWS:
         middle = [[], *_return(history, width, min(chart_rows, MOST_CHART_ROWS)), []]
@@ -196,7 +199,9 @@ def _progress(history: History, width: int) -> Row:
     text += f"  {percent(history.progress):>5}"
     if history.pace:
         text += f"  {count(history.pace)}/s"
-    if left is not None and left >= 0.5:
+    if history.ended:
+        text += f"  {history.ended}"
+    elif left is not None and left >= 0.5:
         text += f"  {duration(left)} left"
     bar = max(0, width - len(text))
     done = round(bar * history.progress)
@@ -235,19 +240,6 @@ def _panels(history: History, width: int) -> Iterator[Row]:
                 ("  ", ""),
             ]
         yield row[:-1]
-
-
-def _time(history: History, width: int) -> Row:
-    shares = {name: share for name, share in history.spent.items() if share >= 0.005}
-    if not shares:
-        return []
-    legend: Row = []
-    for name, share in shares.items():
-        glyph, style = SPENT_LOOKS[name]
-        legend += [(f" {glyph}", style), (f" {name} {100 * share:.0f}%", "")]
-    room = max(0, width - LABEL - sum(len(text) for text, _ in legend))
-    bar = chart.stacked(shares, SPENT_LOOKS, room)
-    return [("time".ljust(LABEL), "dim"), *bar, *legend]
 
 
 def _evaluation(history: History) -> Row:

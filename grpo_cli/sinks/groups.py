@@ -6,6 +6,7 @@ long a run is: about 60 lines of 10,000 updates.
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,14 +16,16 @@ from grpo_cli.sinks.protocol import Metrics
 # The next line comes when so many times the updates have been made.
 RARER = 1.15
 MOST_GROUPS, MOST_MEMBERS = 8, 32
+BINS = 24
 COLUMNS = ("return", "steps", "advantage")
 
 
 class Groups:
     """Append one line of JSON for some of the updates.
 
-    A line has `step`, `update`, `num_groups`, and for each of the first eight groups `return`,
-    `steps` and `advantage` (mean over its steps) of each of its first 32 members.
+    A line has `step`, `update`, `num_groups`, `spread` (a histogram of the advantages of all rows:
+    low, high, counts), and for each of the first eight groups `return`, `steps` and `advantage`
+    (mean over its steps) of each of its first 32 members.
 
     Args:
         path: the file; lines are appended when it exists.
@@ -51,6 +54,7 @@ class Groups:
             "step": step,
             "update": self._update,
             "num_groups": count,
+            "spread": _histogram(np.asarray(metrics["hist/advantage"])),
             "groups": groups,
         }
         self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
@@ -58,6 +62,14 @@ class Groups:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _histogram(sample: np.ndarray) -> dict[str, Any] | None:
+    finite = sample[np.isfinite(sample)]
+    if not finite.size:
+        return None
+    counts, edges = np.histogram(finite, bins=BINS)
+    return {"low": _short(edges[0]), "high": _short(edges[-1]), "counts": counts.tolist()}
 
 
 def _short(value: float) -> float | None:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
 
+import numpy as np
+
 from grpo_cli.sinks.protocol import Metrics, scalars
 
 # Curves are drawn from at most so many points: twice what a wide terminal's braille can show.
@@ -103,6 +105,8 @@ class History:
         self.first: dict[str, float] = {}
         self.evaluation: dict[str, float] = {}
         self.evaluated_at: int | None = None
+        self.advantages: np.ndarray | None = None  # of the last update that had some
+        self.ended = ""  # how; empty while it goes on
         self._recent: deque[dict[str, float]] = deque(maxlen=RECENT)
         self._clock = clock
         self._pace: deque[tuple[float, int]] = deque(maxlen=PACE_POINTS)
@@ -119,6 +123,8 @@ class History:
         for name, curve in self.curves.items():
             if name in numbers:
                 curve.add(step, numbers[name])
+        if "hist/advantage" in metrics:
+            self.advantages = np.asarray(metrics["hist/advantage"])
         evaluation = {n[5:]: v for n, v in numbers.items() if n.startswith("eval/")}
         if evaluation:
             self.evaluation, self.evaluated_at = evaluation, step

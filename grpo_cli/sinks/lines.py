@@ -1,7 +1,7 @@
 """Progress as plain lines: for log files, pipes, and terminals that cannot move the cursor."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from grpo_cli.sinks.advice import advise
 from grpo_cli.sinks.format import count, number, percent
@@ -55,8 +55,15 @@ class Lines:
             self._advised.add(advice)
             say(f"advice: {advice}")
 
-    def close(self) -> None:
-        """Print the last update if it has not been."""
+    def replay(self, updates: Iterable[tuple[int, Metrics]]) -> None:
+        """Take in what was measured elsewhere."""
+        for step, metrics in updates:
+            self.write(step, metrics)
+
+    def close(self, how: str = "") -> None:
+        """Print the last update if it has not been, and how the run ended."""
+        if how:
+            say(how)
         if self._printed != self._history.updates:
             self._line(evaluated=False)
 

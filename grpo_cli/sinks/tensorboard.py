@@ -22,7 +22,7 @@ HISTOGRAM_EVERY = 10
 
 
 class TensorBoard:
-    """Curves, histograms, the config as text, and the settings in the HParams tab.
+    """Curves, also laid out by subject, histograms, the config as text, settings in HParams.
 
     Args:
         folder: where the event file goes; one folder is one run.
@@ -44,7 +44,7 @@ class TensorBoard:
         # TensorBoard takes 0.2 s to import, which only a training run should pay.
         from tensorboard.summary.writer.record_writer import RecordWriter
 
-        from grpo_cli.sinks import summaries
+        from grpo_cli.sinks import layout, summaries
 
         self._summaries = summaries
         self._log_every = log_every
@@ -54,7 +54,8 @@ class TensorBoard:
         self._records.write(summaries.version())
         if after is not None:
             self._records.write(summaries.restart(after[0] + 1))
-        self._record(0, [summaries.text("config", config_text), *summaries.session_start(hparams)])
+        start = [summaries.text("config", config_text), *summaries.session_start(hparams)]
+        self._record(0, [*start, *layout.layout()])
 
     def write(self, step: int, metrics: Metrics) -> None:
         """Log this update if it is its turn; arrays go with every tenth turn."""

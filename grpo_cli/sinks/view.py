@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from collections.abc import Callable
 from copy import copy
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from grpo_cli.sinks.stderr import say
 
 if TYPE_CHECKING:
     from grpo_cli.sinks.dashboard import Dashboard
+    from grpo_cli.sinks.lines import Lines
 
 __all__ = ["Facts", "View"]
 
@@ -47,6 +49,13 @@ class View:
         other = copy(self)
         other._silent = True
         return other
+
+    def watching(self, facts: Facts, told: Callable[[], float]) -> "Dashboard | Lines":
+        """What shows a run that is made elsewhere; `told` is how many seconds it has taken."""
+        from grpo_cli.sinks.dashboard import Dashboard
+        from grpo_cli.sinks.lines import Lines
+
+        return Dashboard(facts, told=told) if _can_draw() else Lines(facts, told)
 
     def training(self, facts: Facts) -> Sink:
         """The sink that shows a training run until it is closed."""

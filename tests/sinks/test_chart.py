@@ -1,5 +1,6 @@
 """Charts: the right width, the right shape, every character in its place."""
 
+import numpy as np
 import pytest
 
 from grpo_cli.sinks.chart import (
@@ -8,6 +9,7 @@ from grpo_cli.sinks.chart import (
     Row,
     draw,
     fit,
+    histogram,
     overlay,
     sparkline,
     stacked,
@@ -97,3 +99,9 @@ def test_several_curves_share_the_axes_and_keep_their_colours():
     top, bottom = rows[0][-1], rows[4][-1]
     assert (top[1], bottom[1]) == (LINE_STYLES[1], LINE_STYLES[0])
     assert text(rows[0]).startswith("  10.0 │")
+
+
+def test_a_histogram_is_as_wide_as_asked_and_shows_every_value():
+    assert histogram(np.array([0.0, 1.0, 1.0, 1.0, 1.0, np.nan]), 5) == "▄   █"
+    assert histogram(np.array([np.nan]), 5) == " " * 5
+    assert len(histogram(np.arange(1000.0), 40)) == 40

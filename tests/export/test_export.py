@@ -1,0 +1,174 @@
+"""What is exported does what the policy does, and says when it does not."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from small_runs import evaluate, own_place, train
+from typer.testing import CliRunner
+
+from grpo_cli import checkpoint
+from grpo_cli.cli import app
+from grpo_cli.config import build, exporting
+from grpo_cli.config.asks import ExportConf
+from grpo_cli.config.build_env import build_env
+from grpo_cli.config.built import take
+from grpo_cli.config.saved import open_config
+from grpo_cli.envs.spaces import action_codec
+from grpo_cli.errors import CheckpointError, ConfigError, GrpoError
+from grpo_cli.export.deployed import decoder
+from grpo_cli.rundir import RunFolder
+from grpo_cli.sinks.view import View
+
+BOX = spaces.Box(np.array([-2, 0, -np.inf], np.float32), np.array([3, np.inf, np.inf], np.float32))
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    yield from own_place(tmp_path, monkeypatch)
+
+
+def export(ckpt, format, trusted=False, **words):
+    conf = ExportConf(ckpt=str(ckpt), format=format, **words)
+    return exporting.export_job(conf, view=View(quiet=True), trusted=trusted)
+
+
+@pytest.mark.parametrize("squash", [False, True])
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Discrete(5, start=-2), spaces.MultiDiscrete([2, 3], start=[1, -1]),
+        spaces.MultiDiscrete([[2, 3], [4, 2]]), spaces.MultiBinary((2, 3)), BOX,
+        spaces.Box(-1, 1, (2, 2), np.float64), spaces.Box(0, 9, (3,), np.int32),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_actions_are_those_of_the_codec(space, squash):
+    if squash and (not isinstance(space, spaces.Box) or not space.is_bounded()):
+        return
+    codec = action_codec("x", space, "tanh" if squash else "clip")
+    outputs = np.random.default_rng(0).normal(0, 3, (50, codec.family.num_outputs))
+    params = outputs.astype(np.float32)
+    if codec.family.num_free:
+        params = np.concatenate([params, np.zeros_like(params)], axis=1)
+    theirs = codec.decode(codec.family.mode(params))
+    ours = decoder(space, squash)(torch.from_numpy(outputs.astype(np.float32))).numpy()
+    assert ours.dtype == theirs.dtype
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("format", ["torchscript", "safetensors"])
+def test_files_that_torch_reads(place, format):
+    run = train("env=Pendulum-v1", "num_groups=2", "policy.normalise=true")["run"]
+    found = export(run, format)
+    assert (found["states"], found["same"]) == (1000, 1.0)
+    assert found["difference"] < 1e-4
+    assert Path(found["out"]).parent == Path(run)
+
+
+def test_a_file_that_differs_is_not_kept(place, monkeypatch):
+    run = train("env=CartPole-v1")["run"]
+    monkeypatch.setattr("grpo_cli.export.deployed.decoder", lambda *a, **k: lambda x: x.argmin(1))
+    with pytest.raises(GrpoError, match=r"differs from the policy.*same actions on \d"):
+        export(run, "torchscript")
+    assert not list(Path(run).glob("*policy*"))
+
+
+def test_what_cannot_be_exported_is_said(place):
+    run = train("env=CartPole-v1", "policy=recurrent")["run"]
+    with pytest.raises(ConfigError, match="memory cannot be exported"):
+        export(run, "onnx")
+    result = CliRunner().invoke(app, ["export", f"ckpt={run}", "format=onxx"])
+    assert result.exit_code == 2
+    assert "format must be" in result.stderr
+    with pytest.raises(ConfigError, match="no folder nowhere"):
+        export(train("env=CartPole-v1")["run"], "torchscript", out="nowhere/a.pt")
+
+
+def test_own_code_is_not_imported_from_a_strangers_run(place):
+    run = Path(train("env=./my_env.py:Guess", "env.max_steps=5")["run"])
+    (place / "my_env.py").write_text((place / "my_env.py").read_text() + "\nchanged = 1\n")
+    with pytest.raises(CheckpointError, match="would import"):
+        export(run, "safetensors")
+
+
+def policy_of(run):
+    words = build.plain(open_config(RunFolder(run), trusted=False, named=set()))
+    source = build_env(words)
+    policy = build.build_policy(words, source, torch.device("cpu"))
+    take(policy, checkpoint.load(run / "checkpoints/last"), run, source)
+    return policy
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+import numpy as np, onnxruntime
+session = onnxruntime.InferenceSession(sys.argv[1])
+kept = np.load("kept.npz")
+[action] = session.run(["action"], {"obs": kept["obs"]})
+np.testing.assert_array_equal(action, kept["action"])
+"""
+
+
+@pytest.mark.slow
+def test_onnx_runs_without_torch_and_scores_the_same(place):
+    run = Path(train("env=CartPole-v1", "total_steps=3000")["run"])
+    assert export(run, "onnx", out="p.onnx")["same"] == 1.0
+    ours, theirs = evaluate(run, episodes=20), evaluate("p.onnx", episodes=20)
+    assert theirs["eval"] == ours["eval"]
+    assert (theirs["env"], theirs["seed"]) == (ours["env"], ours["seed"])
+
+    obs = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
+    np.savez("kept.npz", obs=obs, action=policy_of(run).act(obs, None)[0][:, 0])
+    words = [sys.executable, "-c", WITHOUT_TORCH, "p.onnx"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_the_hubs_folder_has_a_card_whose_code_runs(place, monkeypatch):
+    run = train("env=CartPole-v1", "total_steps=600")["run"]
+    folder = Path(export(run, "hub", out="hub")["out"]).resolve()
+    card = (folder / "README.md").read_text()
+    head = card.split("---")[1]
+    import yaml
+
+    result = yaml.safe_load(head)["model-index"][0]["results"][0]
+    assert result["dataset"]["name"] == "CartPole-v1"
+    monkeypatch.chdir(folder)
+    [code] = re.findall(r"```python\n(.*?)```", card, re.S)
+    exec(compile(code, "card", "exec"), {})
+    assert (folder / "report.html").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    ["env=Pendulum-v1 policy.bounds=tanh policy.normalise=true", "env=FrozenLake-v1",
+     "env=grpo/Catch-v0", "env=MountainCarContinuous-v0 policy.std=state", "env=Taxi-v4"],
+)  # fmt: skip
+def test_onnx_of_many_spaces(place, words):
+    run = train(*words.split(), "num_groups=2", "total_steps=300")["run"]
+    found = export(run, "onnx")
+    assert found["difference"] < 1e-3
+    ours, theirs = evaluate(run, episodes=5), evaluate(found["out"], episodes=5)
+    for mode in ("greedy", "sampled"):
+        assert theirs["eval"][mode]["mean"] == pytest.approx(ours["eval"][mode]["mean"], rel=1e-3)
+
+
+@pytest.mark.slow
+def test_an_onnx_file_of_a_stranger_imports_nothing(place):
+    run = train("env=./my_env.py:Guess", "env.max_steps=5")["run"]
+    export(run, "onnx", out="p.onnx")
+    with pytest.raises(CheckpointError, match="would import"):
+        evaluate("p.onnx")
+    assert evaluate("p.onnx", trusted=True)["eval"]["greedy"]["mean"] >= 0
+    (place / "bad.onnx").write_bytes(b"no model")
+    with pytest.raises(CheckpointError, match="cannot be opened"):
+        evaluate("bad.onnx")
