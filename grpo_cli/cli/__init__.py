@@ -15,6 +15,7 @@ from grpo_cli.cli import (
     export,
     flags,
     inspect,
+    play,
     plot,
     presets,
     report,
@@ -46,7 +47,7 @@ def grpo(context: typer.Context, version: flags.Version = False, help: flags.Hel
 
 
 for verb in (
-    train, evaluate, config, presets, envs, bench, watch, runs, plot, compare, report, export,
+    train, evaluate, play, config, presets, envs, bench, watch, runs, plot, compare, report, export,
     inspect, doctor, repro, tensorboard,
 ):  # fmt: skip
     verb.register(app)

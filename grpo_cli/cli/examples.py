@@ -94,3 +94,9 @@ EXPORT = (
     ("grpo export ckpt=best format=torchscript out=policy.pt", "for torch.jit.load, in C++ too"),
     ("grpo export ckpt=last format=hub out=cartpole", "a folder for the Hugging Face Hub"),
 )
+PLAY = (
+    ("grpo play ckpt=last", "four attempts from one start, in the terminal"),
+    ("grpo play ckpt=best out=group.mp4 members=9", "nine of them as a film"),
+    ("grpo play ckpt=last out=gif mode=greedy members=1", "play.gif in the run's folder"),
+    ("grpo train env=LunarLander-v3 video_every=50000", "films of a training, and a time-lapse"),
+)

@@ -2,7 +2,7 @@
 
 from grpo_cli.cli import examples
 from grpo_cli.cli.help import _HEADER, Page, _keys, _Verb
-from grpo_cli.config.asks import ExportConf
+from grpo_cli.config.asks import ExportConf, PlayConf
 
 _WORDS = (
     ("runs/CartPole-v1/grpo-s0-...", "a run"),
@@ -81,3 +81,14 @@ class ExportCommand(_Verb):
         """Print keys and examples."""
         page.rows("Keys", _keys(ExportConf), header=_HEADER)
         page.rows("Examples", examples.EXPORT)
+
+
+class PlayCommand(_Verb):
+    """`grpo play`."""
+
+    usage = "grpo play [flags] ckpt=... [key=value ...]"
+
+    def sections(self, page: Page) -> None:
+        """Print keys and examples."""
+        page.rows("Keys", _keys(PlayConf), header=_HEADER)
+        page.rows("Examples", examples.PLAY)

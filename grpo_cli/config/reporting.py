@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from grpo_cli import report
+from grpo_cli import report, video
 from grpo_cli.clock import Nested
 from grpo_cli.config.built import Built
 from grpo_cli.errors import GrpoError
@@ -55,6 +55,14 @@ def make_sinks(
     )
     with suppress(OSError):  # for those who watch from elsewhere; the run does without
         run.write_json("facts.json", asdict(facts))
+    if words["video_every"] is not None:
+        steps = 0 if at is None else at.steps
+        video.check_renders(built.source)
+        stages = video.Stages(
+            run.path, built.source, built.policy, every=words["video_every"], seed=words["seed"],
+            steps=steps,
+        )  # fmt: skip
+        sinks.append(stages)
     sinks.append(view.training(facts))
     if clock is not None:
         cuda = built.policy.device.type == "cuda"

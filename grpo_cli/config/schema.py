@@ -109,6 +109,9 @@ class TrainConf:
     )  # fmt: skip
     eval_every: int = _key(50_000, "distance between evaluations", "env steps", low=1)
     save_every: int = _key(50_000, "distance between checkpoints", "env steps", low=1)
+    video_every: int | None = _key(
+        None, "film an episode at each multiple", "env steps", low=1, optional=True
+    )
     log_every: int = _key(1, "distance between TensorBoard points", "updates", low=1)
     profile: bool = _key(
         False, "write where the time goes: a table of an update's parts, and a trace"
@@ -147,10 +150,8 @@ class TrainConf:
 class BenchConf:
     """The word of `grpo bench` beside those of `grpo train`."""
 
-    budget: str = _key(
-        "1m", "how long to measure, such as 20s", pattern=DURATION,
-        says="a duration such as 20s or 1m",
-    )  # fmt: skip
+    says = "a duration such as 20s or 1m"
+    budget: str = _key("1m", "how long to measure, such as 20s", pattern=DURATION, says=says)
 
 
 @dataclass

@@ -168,7 +168,8 @@ def _groups(run: Run) -> list[Facts]:
 def _videos(run: Run) -> list[Facts]:
     found = []
     folder = run.folder.path
-    for path in sorted([*folder.glob("*.*"), *folder.glob("videos/*.*")]):
+    stages = sorted(folder.glob("videos/step-*"))
+    for path in [*sorted(folder.glob("*.*")), *folder.glob("videos/timelapse.*"), *stages[-1:]]:
         kind = VIDEOS.get(path.suffix)
         if kind is None or path.name.startswith("."):
             continue

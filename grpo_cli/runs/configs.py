@@ -17,7 +17,8 @@ Settings = dict[str, str]
 DEEPEST = 50  # levels of nesting; ours have four
 # What changes neither what is learned nor what it is called.
 ASIDE = frozenset(
-    "seed log_every save_every max_time profile tune threads resume resume_changes nan".split()
+    "seed log_every video_every save_every max_time profile tune threads resume resume_changes"
+    " nan".split()
 )
 ASIDE_NODES = ("checkpoint.", "sinks.")
 MOST_KEYS = 4  # in a label

@@ -8,7 +8,11 @@ Importing this loads TensorBoard's protocol buffers, as `summaries` does.
 
 import re
 
-from tensorboard.plugins.custom_scalar import layout_pb2, summary
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.custom_scalar import layout_pb2, metadata
 
 # Category -> chart -> metrics that are drawn together.
 LINES: dict[str, dict[str, tuple[str, ...]]] = {
@@ -36,8 +40,11 @@ LINES: dict[str, dict[str, tuple[str, ...]]] = {
 RETURN = ("rollout/ep_rew_mean", "group/reward_min", "group/reward_max")
 
 
-def layout() -> list:
-    """Return the record's values that lay out the tab; every run writes the same."""
+def layout() -> Summary.Value:
+    """Return the value that lays out the tab; every run writes the same.
+
+    Not by the plugin's own `summary.pb`, which wants TensorFlow.
+    """
     middle, low, high = RETURN
     band = layout_pb2.MarginChartContent(
         series=[layout_pb2.MarginChartContent.Series(value=middle, lower=low, upper=high)]
@@ -56,4 +63,8 @@ def layout() -> list:
         ]
         band_first = [first, *drawn] if name == "group" else drawn
         categories.append(layout_pb2.Category(title=name, chart=band_first))
-    return list(summary.pb(layout_pb2.Layout(category=categories)).value)
+    text = layout_pb2.Layout(category=categories).SerializeToString()
+    tensor = TensorProto(dtype=DT_STRING, string_val=[text], tensor_shape=TensorShapeProto())
+    return Summary.Value(
+        tag=metadata.CONFIG_SUMMARY_TAG, metadata=metadata.create_summary_metadata(), tensor=tensor
+    )

@@ -55,7 +55,7 @@ class TensorBoard:
         if after is not None:
             self._records.write(summaries.restart(after[0] + 1))
         start = [summaries.text("config", config_text), *summaries.session_start(hparams)]
-        self._record(0, [*start, *layout.layout()])
+        self._record(0, [*start, layout.layout()])
 
     def write(self, step: int, metrics: Metrics) -> None:
         """Log this update if it is its turn; arrays go with every tenth turn."""

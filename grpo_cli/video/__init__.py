@@ -5,6 +5,9 @@ appears under its name only when it is whole (`record`).
 """
 
 from grpo_cli.video.files import plan
-from grpo_cli.video.film import check_renders, record
+from grpo_cli.video.film import check_renders, film, record
+from grpo_cli.video.group import Together, play
+from grpo_cli.video.stages import Stages
+from grpo_cli.video.terminal import Screen
 
-__all__ = ["check_renders", "plan", "record"]
+__all__ = ["Screen", "Stages", "Together", "check_renders", "film", "plan", "play", "record"]

@@ -1,8 +1,8 @@
 """Filming a policy on an environment that draws: the episodes an evaluation starts with."""
 
 import os
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,33 +67,47 @@ class Filmed(Sync):
         return after
 
     def _show(self) -> None:
-        frame = self._render()
-        is_picture = isinstance(frame, np.ndarray) and frame.dtype == np.uint8
-        if not is_picture or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
-            raise ConfigError(
-                f"{self._id} renders {_described(frame)}, not a picture",
-                "let render() return an array [height, width, 3] of uint8",
-            )
-        if frame.shape != (self._shape or frame.shape):
-            raise EnvError(
-                f"{self._id} renders {_described(frame)} after pictures of {self._shape}",
-                "let render() return pictures of one size",
-            )
+        frame = picture(self.envs[0], self._id, self._shape)
         self._shape = frame.shape
         self.take(frame)
 
-    def _render(self) -> Any:  # noqa: ANN401 - whatever a person's render() returns
-        try:
-            return self.envs[0].render()
-        except gym.error.DependencyNotInstalled as error:
-            raise MissingPackage(
-                f"{self._id} needs a package to render that is not installed", _first_line(error)
-            ) from error
-        except Exception as error:
-            raise EnvError(
-                f"{self._id} cannot render: {type(error).__name__}: {_first_line(error)}",
-                "leave out video=, or run again with --debug for the traceback",
-            ) from error
+
+def picture(env: gym.Env, env_id: str, shape: tuple[int, ...] | None = None) -> Frame:
+    """Draw an environment, [H, W, 3].
+
+    Args:
+        env: made to render `rgb_array`.
+        env_id: for messages.
+        shape: of the pictures before; None: there was none.
+
+    Raises:
+        ConfigError: what it renders is no picture.
+        MissingPackage: it needs a package for that.
+        EnvError: it raised, or pictures change their size.
+    """
+    try:
+        frame: Any = env.render()
+    except gym.error.DependencyNotInstalled as error:
+        raise MissingPackage(
+            f"{env_id} needs a package to render that is not installed", _first_line(error)
+        ) from error
+    except Exception as error:
+        raise EnvError(
+            f"{env_id} cannot render: {type(error).__name__}: {_first_line(error)}",
+            "leave out video=, or run again with --debug for the traceback",
+        ) from error
+    is_picture = isinstance(frame, np.ndarray) and frame.dtype == np.uint8
+    if not is_picture or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
+        raise ConfigError(
+            f"{env_id} renders {_described(frame)}, not a picture",
+            "let render() return an array [height, width, 3] of uint8",
+        )
+    if frame.shape != (shape or frame.shape):
+        raise EnvError(
+            f"{env_id} renders {_described(frame)} after pictures of {shape}",
+            "let render() return pictures of one size",
+        )
+    return frame
 
 
 def check_renders(source: EnvSource) -> Frame:
@@ -150,14 +164,22 @@ def record(
     if mode == "sampled":
         generators = [rng(*address, number) for number in range(1, episodes + 1)]
         noise = ActionNoise(generators, 1, policy.family.noise_width)
+    with closing(Filmed(source)) as filmed, film(path, filmed.fps) as take:
+        filmed.take = take
+        return walk(filmed, source.codec, policy, seeds, noise, slots=1).length
+
+
+@contextmanager
+def film(path: Path, fps: float) -> Iterator[Callable[[Frame], None]]:
+    """Give what takes the frames of a film, which appears under its name when it is whole.
+
+    Raises:
+        GrpoError: the file could not be written.
+    """
     fresh = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
-        with (
-            closing(Filmed(source)) as filmed,
-            closing(WRITERS[path.suffix.lower()](fresh, filmed.fps)) as writer,
-        ):
-            filmed.take = writer.add
-            length = walk(filmed, source.codec, policy, seeds, noise, slots=1).length
+        with closing(WRITERS[path.suffix.lower()](fresh, fps)) as writer:
+            yield writer.add
             writer.finish()
         fresh.replace(path)
     except OSError as error:
@@ -165,7 +187,6 @@ def record(
         raise GrpoError(f"{path} could not be written: {why}", "is the disk full?") from error
     finally:
         fresh.unlink(missing_ok=True)
-    return length
 
 
 def _described(frame: Any) -> str:  # noqa: ANN401
