@@ -14,6 +14,7 @@ from grpo_cli.rundir import RunFolder
 from grpo_cli.runs import read
 from grpo_cli.sinks import Groups, Jsonl, Sink, TensorBoard
 from grpo_cli.sinks.profile import Profile
+from grpo_cli.sinks.trackers import TRACKERS
 from grpo_cli.sinks.view import Facts, View
 from grpo_cli.train import Progress
 
@@ -28,6 +29,8 @@ def make_sinks(
     clock: Nested | None = None,
 ) -> list[Sink]:
     """Make the sinks of a run; `at` is where a resumed one stands, `clock` a profile's."""
+    if words["video_every"] is not None:
+        video.check_renders(built.source)
     updates = 0 if at is None else at.update
     sinks: list[Sink] = [
         Jsonl(run.path / "metrics.jsonl"),
@@ -41,6 +44,10 @@ def make_sinks(
         after = None if at is None else (at.steps, at.update)
         board = TensorBoard(run.path, text, _flat(written), words["log_every"], after)
         sinks.append(board)
+    for name in TRACKERS.keys() & words["sinks"].keys():
+        written = OmegaConf.to_container(cfg, resolve=False)
+        project = str(words["sinks"][name]["project"])
+        sinks.append(TRACKERS[name](run.path, _flat(written), project))
     facts = Facts(
         env=built.source.id,
         run=str(run.path),
@@ -57,7 +64,6 @@ def make_sinks(
         run.write_json("facts.json", asdict(facts))
     if words["video_every"] is not None:
         steps = 0 if at is None else at.steps
-        video.check_renders(built.source)
         stages = video.Stages(
             run.path, built.source, built.policy, every=words["video_every"], seed=words["seed"],
             steps=steps,

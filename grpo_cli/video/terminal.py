@@ -30,24 +30,22 @@ class Screen:
                 "out=terminal needs a terminal that can draw", "write out=play.mp4 or out=play.gif"
             )
         self._stream = stream
-        self._next = 0.0
         self._fps = FASTEST
+        self._due = self._shown = 0.0
         self._stream.write(CLEAR + HIDE)
 
     def at(self, fps: float) -> None:
-        """Set frames a second; frames that come too early for FASTEST are left out."""
+        """Set frames a second of what comes."""
         self._fps = fps
 
     def take(self, frame: Frame) -> None:
-        """Show a frame."""
+        """Show a frame when it is due, unless the one before has only just been shown."""
         now = time.monotonic()
-        self._next += 1 / self._fps
-        if self._next - now > 0:
-            time.sleep(self._next - now)
-        elif now - self._next > 1 / FASTEST:
-            self._next = max(self._next, now - 1)
-            if self._fps > FASTEST:
-                return
+        self._due = max(self._due + 1 / self._fps, now)
+        if self._due - self._shown < 1 / FASTEST:
+            return
+        time.sleep(self._due - now)
+        self._shown = time.monotonic()
         size = os.get_terminal_size(self._stream.fileno())
         self._stream.write(HOME + as_text(frame, size.columns, size.lines - 1))
         self._stream.flush()

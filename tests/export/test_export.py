@@ -62,7 +62,9 @@ def test_actions_are_those_of_the_codec(space, squash):
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("format", ["torchscript", "safetensors"])
+@pytest.mark.parametrize(
+    "format", [pytest.param("torchscript", marks=pytest.mark.slow), "safetensors"]
+)
 def test_files_that_torch_reads(place, format):
     run = train("env=Pendulum-v1", "num_groups=2", "policy.normalise=true")["run"]
     found = export(run, format)
@@ -79,6 +81,7 @@ def test_a_file_that_differs_is_not_kept(place, monkeypatch):
     assert not list(Path(run).glob("*policy*"))
 
 
+@pytest.mark.slow
 def test_what_cannot_be_exported_is_said(place):
     run = train("env=CartPole-v1", "policy=recurrent")["run"]
     with pytest.raises(ConfigError, match="memory cannot be exported"):
@@ -90,6 +93,7 @@ def test_what_cannot_be_exported_is_said(place):
         export(train("env=CartPole-v1")["run"], "torchscript", out="nowhere/a.pt")
 
 
+@pytest.mark.slow
 def test_own_code_is_not_imported_from_a_strangers_run(place):
     run = Path(train("env=./my_env.py:Guess", "env.max_steps=5")["run"])
     (place / "my_env.py").write_text((place / "my_env.py").read_text() + "\nchanged = 1\n")

@@ -79,13 +79,17 @@ def test_groups_are_kept_ever_more_rarely(tmp_path):
     sink = Groups(tmp_path / "groups.jsonl")
     group = np.repeat(np.arange(9), 40)
     columns = {"return": group * 1.0, "steps": group + 1, "advantage": np.where(group, 0, np.nan)}
-    metrics = {"members/group": group} | {f"members/{n}": c for n, c in columns.items()}
+    metrics = {"members/group": group, "hist/advantage": np.array([-1.0, 0.0, 3.0, np.nan])} | {
+        f"members/{n}": c for n, c in columns.items()
+    }
     for update in range(1, 1001):
         sink.write(10 * update, metrics)
     sink.close()
     lines = [json.loads(line) for line in (tmp_path / "groups.jsonl").read_text().splitlines()]
     assert [line["update"] for line in lines[:6]] == [1, 2, 3, 4, 5, 6]
     assert len(lines) < 45
+    assert lines[0]["spread"]["counts"][0] == 1
+    assert (lines[0]["spread"]["high"], sum(lines[0]["spread"]["counts"])) == (3.0, 3)
     assert (lines[0]["num_groups"], len(lines[0]["groups"])) == (9, 8)
     assert lines[0]["groups"][1] == {
         "return": [1.0] * 32,
