@@ -8,6 +8,7 @@ import typer
 from grpo_cli.cli import (
     bench,
     compare,
+    complete,
     config,
     doctor,
     envs,
@@ -48,7 +49,7 @@ def grpo(context: typer.Context, version: flags.Version = False, help: flags.Hel
 
 for verb in (
     train, evaluate, play, config, presets, envs, bench, watch, runs, plot, compare, report, export,
-    inspect, doctor, repro, tensorboard,
+    inspect, doctor, repro, tensorboard, complete,
 ):  # fmt: skip
     verb.register(app)
 

@@ -100,3 +100,16 @@ PLAY = (
     ("grpo play ckpt=last out=gif mode=greedy members=1", "play.gif in the run's folder"),
     ("grpo train env=LunarLander-v3 video_every=50000", "films of a training, and a time-lapse"),
 )
+COMPLETION = (
+    ('eval "$(grpo completion bash)"', "in ~/.bashrc"),
+    ('eval "$(grpo completion zsh)"', "in ~/.zshrc, after compinit"),
+    ("grpo completion fish | source", "in ~/.config/fish/config.fish"),
+)
+CONFIG = (
+    (
+        "grpo config env=CartPole-v1 loss.eps_high=0.28",
+        "the result, and where each value came from",
+    ),
+    ("grpo config --explain lr", "what a key is: a sentence, type, unit, default"),
+    ("grpo config --explain loss", "the choices of a group"),
+)

@@ -131,7 +131,7 @@ class ConfigCommand(_Verb):
     def sections(self, page: "Page") -> None:
         """Print how values win over each other."""
         page.text("Precedence", "default < component file < env file < preset < command line")
-        page.rows("Examples", (("grpo config env=CartPole-v1 loss.eps_high=0.28", ""),))
+        page.rows("Examples", examples.CONFIG)
 
 
 class PresetsCommand(_Verb):

@@ -92,3 +92,13 @@ class PlayCommand(_Verb):
         """Print keys and examples."""
         page.rows("Keys", _keys(PlayConf), header=_HEADER)
         page.rows("Examples", examples.PLAY)
+
+
+class CompletionCommand(_Verb):
+    """`grpo completion`."""
+
+    usage = "grpo completion bash|zsh|fish"
+
+    def sections(self, page: Page) -> None:
+        """Print where to put it."""
+        page.rows("Examples", examples.COMPLETION)

@@ -58,7 +58,7 @@ def shown(url):
         ("custom_scalars", ["group", "policy", "time"]),
         ("histograms", ["advantage"]),
         ("text", ["config"]),
-        ("hparams", ["grpo-s0-", "grpo-s1-", "lr", "0.01"]),
+        ("hparams", ["Trial ID", "grpo-s0-", "grpo-s1-", "advantage.baseline"]),
     ],
 )
 def test_pages_show_both_runs(url, shown, tab, texts):
