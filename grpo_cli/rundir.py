@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from grpo_cli.errors import CheckpointError, ConfigError
 
 ROOT = Path("runs")
 PACKAGES = ("grpo-cli", "torch", "numpy", "gymnasium", "hydra-core")
+LOOKS = 20  # at a lock, 10 ms apart, before somebody else is said to have it
 _LOCKS: set[int] = set()  # open files of this process that lock a run
 
 
@@ -130,19 +132,27 @@ class RunFolder:
         """
         handle = os.open(self.path, os.O_RDONLY)
         try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise CheckpointError(
-                    f"another process is training in {self.path}", "wait for it, or end it"
-                ) from error
-            except OSError:  # a file system without locks
-                pass
+            self._lock(handle)
             _LOCKS.add(handle)
             yield
         finally:
             _LOCKS.discard(handle)
             os.close(handle)
+
+    def _lock(self, handle: int) -> None:
+        for left in reversed(range(LOOKS)):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if left:  # who only looks whether there is a lock has one for a moment
+                    time.sleep(0.01)
+                    continue
+                raise CheckpointError(
+                    f"another process is training in {self.path}", "wait for it, or end it"
+                ) from error
+            except OSError:  # a file system without locks
+                pass
+            return
 
 
 def create(env_slug: str, name: str, seed: int, root: Path = ROOT) -> RunFolder:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ from run_files import run_folder
 from typer.testing import CliRunner
 
 from grpo_cli.cli import app
-from grpo_cli.cli.complete import SCRIPTS
 
 
 def offered(line):
@@ -71,21 +71,26 @@ def test_a_tab_loads_nothing_heavy():
 
 
 @pytest.fixture
-def bash(tmp_path):
-    """A real, interactive bash that knows the command; yields `f(typed) -> what it shows`."""
-    shell = shutil.which("bash")
-    if shell is None:
-        pytest.skip("no bash")
+def path(tmp_path):
+    """A PATH on which there is a `grpo` of this tree."""
     command = tmp_path / "bin/grpo"
     command.parent.mkdir()
     root = Path(__file__).parents[2]
     command.write_text(f'#!/bin/sh\nPYTHONPATH={root} exec {sys.executable} -m grpo_cli "$@"\n')
     command.chmod(0o755)
-    environment = {"PATH": f"{command.parent}:{os.environ['PATH']}", "TERM": "dumb", "PS1": "$ "}
+    return f"{command.parent}:{os.environ['PATH']}"
+
+
+@contextmanager
+def typing(folder, path, shell, *words):
+    """A real, interactive shell; yields `f(typed, until) -> what it shows`."""
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"no {shell}")
     child, terminal = pty.fork()
     if child == 0:
-        os.chdir(tmp_path)
-        os.execvpe(shell, [shell, "--norc", "--noprofile", "-i"], environment)
+        os.chdir(folder)
+        os.execvpe(program, [program, *words, "-i"], {"PATH": path, "TERM": "dumb", "PS1": "$ "})
 
     def shown(typed, until, seconds=30.0):
         os.write(terminal, typed.encode())
@@ -95,24 +100,35 @@ def bash(tmp_path):
                 text += os.read(terminal, 4096).decode(errors="replace")
         return text
 
-    shown('eval "$(grpo completion bash)"; echo rea""dy\n', "ready")
-    yield shown
-    os.close(terminal)
-    os.waitpid(child, 0)
+    try:
+        yield shown
+    finally:
+        os.close(terminal)
+        os.waitpid(child, 0)
 
 
-def test_a_real_bash_completes_across_its_word_breaks(bash):
-    assert "env=Pendulum-v1 " in bash("grpo train env=Pend\t", "Pendulum-v1 ")
-    assert "preset=dapo,gspo " in bash("preset=dapo,gsp\t", "gspo ")
-    assert "loss.eps_high=" in bash("loss.eps_h\t", "eps_high=")
-    assert "env=pkg:" not in bash("\x15grpo presets rl\t", "rloo ")
+def test_a_real_bash_completes_across_its_word_breaks(tmp_path, path):
+    with typing(tmp_path, path, "bash", "--norc", "--noprofile") as shown:
+        shown('eval "$(grpo completion bash)"; echo rea""dy\n', "ready")
+        assert "env=Pendulum-v1 " in shown("grpo train env=Pend\t", "Pendulum-v1 ")
+        assert "preset=dapo,gspo " in shown("preset=dapo,gsp\t", "gspo ")
+        assert "loss.eps_high=" in shown("loss.eps_h\t", "eps_high=")
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_the_other_shells_take_their_script(shell):
-    program = shutil.which(shell)
+def test_a_real_zsh_completes(tmp_path, path):
+    with typing(tmp_path, path, "zsh", "-f") as shown:
+        start = 'autoload -U compinit; compinit -D; eval "$(grpo completion zsh)"'
+        shown(f'{start}; echo rea""dy\n', "ready")
+        assert "env=Pendulum-v1 " in shown("grpo train env=Pend\t", "Pendulum-v1 ")
+
+
+def test_a_real_fish_completes(path):
+    program = shutil.which("fish")
     if program is None:
-        pytest.skip(f"no {shell}")
-    before = "autoload -U compinit; compinit -D\n" if shell == "zsh" else ""
-    done = subprocess.run([program], input=before + SCRIPTS[shell], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+        pytest.skip("no fish")
+    words = 'grpo completion fish | source; complete -C "grpo train env=Pend"'
+    done = subprocess.run(
+        [program, "--no-config", "-c", words], capture_output=True, text=True,
+        env={**os.environ, "PATH": path},
+    )  # fmt: skip
+    assert done.stdout.split() == ["env=Pendulum-v1"], done.stderr

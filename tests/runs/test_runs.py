@@ -1,6 +1,9 @@
 """Finding runs, the index, and what tells runs apart."""
 
+import fcntl
 import json
+import os
+import threading
 
 import numpy as np
 import pytest
@@ -58,6 +61,17 @@ def test_a_running_run_is_seen_by_its_lock(root):
     with run.folder.alone():
         assert state(run) == "running"
     assert state(run) == "stopped"
+
+
+def test_who_looks_keeps_nobody_from_training(root):
+    [run] = select(["name=fast"])
+    handle = os.open(run.path, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    looking = threading.Timer(0.05, os.close, [handle])
+    looking.start()
+    with run.folder.alone():
+        assert state(run) == "running"
+    looking.join()
 
 
 @pytest.mark.parametrize("word", ["nothing", "runs/none", "preset=dapo", "env>3", "greedy>x"])
