@@ -44,7 +44,7 @@ def paths(words: list[str], count: int, example: str) -> list[str]:
     Raises:
         ConfigError: it was given others.
     """
-    wrong = [word for word in no_flags(words) if "=" in word.partition("/")[0]]
+    wrong = [word for word in words if word.startswith("-") or "=" in word.partition("/")[0]]
     if wrong:
         raise ConfigError(f"this verb takes paths, not {wrong[0]}", f"write {example}")
     if len(words) != count:

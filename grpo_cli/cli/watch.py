@@ -8,7 +8,7 @@ import typer
 
 from grpo_cli.cli import flags
 from grpo_cli.cli.door import door
-from grpo_cli.cli.inspect import no_flags, paths
+from grpo_cli.cli.inspect import paths
 from grpo_cli.cli.pages import WatchCommand
 from grpo_cli.errors import CheckpointError
 
@@ -32,7 +32,7 @@ def watch(
 ) -> None:
     """Watch a training that goes on elsewhere, or look at one that has ended."""
     with door(debug):
-        [word] = paths(no_flags(context.args) or ["last"], 1, "grpo watch last")
+        [word] = paths(context.args or ["last"], 1, "grpo watch last")
         from grpo_cli.runs import select
         from grpo_cli.runs.follow import Follower
         from grpo_cli.sinks.view import View
