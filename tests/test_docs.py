@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from grpo_cli.cli import app
 from grpo_cli.config.compose import compose
-from grpo_cli.config.evaluation import eval_conf
+from grpo_cli.config.evaluation import conf_of
 from grpo_cli.config.jobs import train_job
+from grpo_cli.config.meaning import VERBS
 from grpo_cli.sinks.view import View
 
 ROOT = Path(__file__).parents[1]
@@ -100,11 +101,14 @@ def commands():
 def test_commands_of_the_pages_can_be_typed(command):
     verb, *words = shlex.split(command, comments=True)[1:]
     assert CliRunner().invoke(app, [verb, "--help"]).exit_code == 0
+    if verb == "completion" or "--explain" in words:
+        assert CliRunner().invoke(app, [verb, *words]).exit_code == 0
+        return
     words = [word for word in words if not word.startswith("-")]
     if verb in ("train", "config") and words and not words[0].startswith("resume="):
         compose([re.sub(r"(=[^,\[{]+),.*", r"\1", word) for word in words])  # the first of a sweep
-    if verb == "eval" and words:
-        eval_conf(words)
+    if verb in VERBS and verb != "bench" and words:
+        conf_of(VERBS[verb], words)
 
 
 def blocks():
