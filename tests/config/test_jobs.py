@@ -27,7 +27,7 @@ def test_a_run_folder_holds_all_that_is_needed():
     assert len(events) == 1
     assert files - events == {
         "config.yaml", "overrides.yaml", "meta.json", "metrics.jsonl", "checkpoints",
-        "summary.json",
+        "summary.json", "facts.json", "groups.jsonl", "report.html",
     }  # fmt: skip
     assert json.loads((run / "summary.json").read_text()) == summary
     assert yaml.safe_load((run / "overrides.yaml").read_text())[-3:-1] == ["seed=3", "name=first"]
