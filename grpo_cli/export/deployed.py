@@ -61,8 +61,9 @@ class Deployed(nn.Module):
         """
         seen = obs[0] if self._paths == [""] else dict(zip(self._paths, obs, strict=True))
         inside = self._policy
-        outputs = inside.head(inside.body(inside._seen(seen)))
-        return self._decode(outputs), inside._params(outputs, seen)
+        params = inside._params(inside.head(inside.body(inside._seen(seen))), seen)
+        # What the network gave, without the actions that a mask forbids.
+        return self._decode(params[:, : inside.head.out_features]), params
 
 
 def decoder(space: spaces.Space, squash: bool) -> Callable[[Tensor], Tensor]:
