@@ -15,6 +15,7 @@ from grpo_cli.cli import (
     inspect,
     presets,
     repro,
+    sweep,
     tensorboard,
     train,
 )
@@ -39,7 +40,9 @@ def grpo(context: typer.Context, version: flags.Version = False, help: flags.Hel
         context.get_help()
 
 
-for verb in (train, evaluate, config, presets, envs, bench, inspect, doctor, repro, tensorboard):
+for verb in (
+    train, sweep, evaluate, config, presets, envs, bench, inspect, doctor, repro, tensorboard,
+):  # fmt: skip
     verb.register(app)
 
 

@@ -24,6 +24,7 @@ from grpo_cli.config.schema import (
     everyday,
 )
 from grpo_cli.config.suggest import did_you_mean
+from grpo_cli.config.sweep_schema import SweepConf
 from grpo_cli.config.values import Expected, typed
 from grpo_cli.errors import ConfigError
 
@@ -110,6 +111,24 @@ class TrainCommand(_Verb):
         )
         page.rows("Examples", examples.TRAIN)
         page.rows("Hydra's flags", _HYDRA)
+
+
+class SweepCommand(_Verb):
+    """`grpo sweep`."""
+
+    usage = "grpo sweep [flags] env=... [key=sweep ...] [key=value ...] [sweep.trials=40 ...]"
+
+    def sections(self, page: "Page") -> None:
+        """Print how settings are varied, keys, and examples."""
+        page.rows("What varies", examples.SPACES)
+        page.text(
+            "",
+            "Without any of these: sweep=NAME, a file of conf/sweep or of --config-dir, or the one",
+            f"for the environment ({', '.join(files.choices('sweep'))}).",
+        )
+        rows = [*_keys(SweepConf, "sweep."), ("env, lr, ...", "", "those of grpo train")]
+        page.rows("Keys", rows, header=_HEADER)
+        page.rows("Examples", examples.SWEEP)
 
 
 class EvalCommand(_Verb):

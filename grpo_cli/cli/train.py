@@ -93,7 +93,7 @@ def _resume(words: Words, given: dict[str, str], trust: bool, quiet: bool, json:
 def _train(composed: "Composed", trust: bool, quiet: bool, json: bool) -> Record:
     composed.check()
     if not trust:
-        _refuse_unnamed_code(composed)
+        refuse_unnamed_code(composed)
     # torch is imported here: everything that words can get wrong has been answered by now.
     from grpo_cli.config.jobs import train_job
     from grpo_cli.sinks.view import View
@@ -103,7 +103,7 @@ def _train(composed: "Composed", trust: bool, quiet: bool, json: bool) -> Record
         return train_job(composed.cfg, overrides=composed.overrides, view=view)
 
 
-def _refuse_unnamed_code(composed: "Composed") -> None:
+def refuse_unnamed_code(composed: "Composed") -> None:
     """Import a person's own code only where this command line names it, not some config file."""
     from grpo_cli.config.trust import own_code
     from grpo_cli.config.words import choices_in

@@ -1,5 +1,6 @@
 """Where the metrics of a training run go."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -21,8 +22,12 @@ def make_sinks(
     view: View,
     at: Progress | None,
     clock: Nested | None = None,
+    swept: Mapping[str, Any] | None = None,
 ) -> list[Sink]:
-    """Make the sinks of a run; `at` is where a resumed one stands, `clock` a profile's."""
+    """Make the sinks of a run; `at` is where a resumed one stands, `clock` a profile's.
+
+    Of a sweep's trials TensorBoard shows first the settings in which they differ.
+    """
     sinks: list[Sink] = [Jsonl(run.path / "metrics.jsonl")]
     board = None
     if "tensorboard" in words["sinks"]:
@@ -30,7 +35,8 @@ def make_sinks(
         # Unresolved as well: what stands in an environment variable may be a secret.
         written: Any = OmegaConf.to_container(cfg, resolve=False)
         after = None if at is None else (at.steps, at.update)
-        board = TensorBoard(run.path, text, _flat(written), words["log_every"], after)
+        settings = _flat(written) | dict(swept or {})
+        board = TensorBoard(run.path, text, settings, words["log_every"], after, swept or ())
         sinks.append(board)
     facts = Facts(
         env=built.source.id,
