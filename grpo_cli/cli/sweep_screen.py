@@ -1,4 +1,4 @@
-"""What a person sees of a sweep: a live table on a terminal, lines elsewhere, and a table at the end.
+"""What a person sees of a sweep: a live table on a terminal, lines elsewhere; a table at the end.
 
 While it works everything goes to stderr; the closing table is for stdout.
 """
@@ -140,7 +140,7 @@ class Picture(Screen):
         parts: list[RenderableType] = [head]
         best = ranked(plan, rows)
         if best:
-            words = " ".join(plan.space.words(best[0].params or {}))
+            words = _words(best[0].params)
             parts.append(Text(f"best  {_number(best[0].value)}  {words}", style="green"))
         if self._importances:
             found = "  ".join(f"{name} {100 * x:.0f} %" for name, x in self._importances.items())
@@ -188,7 +188,7 @@ def _facts(plan: Plan, result: Mapping[str, Any]) -> Table:
     facts.add_column(overflow="fold")
     best = result["best"]
     if best is not None:
-        facts.add_row("best", f"trial {best['number']}: {' '.join(best['words'])}")
+        facts.add_row("best", f"trial {best['number']}: {_words(best['params'])}")
         fresh = best["fresh"]
         if fresh["value"] is not None:
             runs = ", ".join(_number(value) for value in fresh["values"])
@@ -211,13 +211,17 @@ def _plots(result: Mapping[str, Any]) -> str:
 
 
 def _told(plan: Plan, row: Row) -> str:
-    words = " ".join(plan.space.words(row.params or {})) if row.params else ""
+    words = _words(row.params)
     took = f"{row.facts.get('wall_s', 0):.1f} s"
     if row.state == COMPLETE:
         return f"{words}  {plan.objective} {_number(row.value)}, {took}"
     if row.state == "failed":
         return f"{words}  failed: {row.facts.get('error', '')}"
     return f"{words}  {row.state} at {_number(row.facts.get('score'))}, {took}"
+
+
+def _words(params: Mapping[str, Any] | None) -> str:
+    return " ".join(f"{name}={_short(value)}" for name, value in (params or {}).items())
 
 
 def _size(plan: Plan) -> str:

@@ -33,7 +33,6 @@ from grpo_cli.sinks.view import View
 from grpo_cli.stop import Stop
 from grpo_cli.train import Parts, Progress, train
 
-
 MakeRun = Callable[[str, str, int], RunFolder]
 
 

@@ -1,4 +1,4 @@
-"""Hydra's sweep grammar as a search space: choices, `range`, `interval`, `int(...)`, `tag(log, ...)`.
+"""Hydra's sweep grammar as a space: choices, `range`, `interval`, `int(...)`, `tag(log, ...)`.
 
 The words are those of `grpo train -m`; `interval` and the tags are Hydra's for sweepers. Named
 spaces are files, `conf/sweep/<name>.yaml`, that hold one such word a line.

@@ -9,7 +9,6 @@ from grpo_cli import manifest, rundir
 from grpo_cli.config.compose import compose_all
 from grpo_cli.config.jobs import train_job
 from grpo_cli.config.resume import named_run
-from grpo_cli.errors import ConfigError
 from grpo_cli.rundir import RunFolder
 from grpo_cli.sinks.view import View
 

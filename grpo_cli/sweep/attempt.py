@@ -59,10 +59,9 @@ class Attempt:
     def job(self) -> Event:
         """Return what the process is to do next."""
         plan, row = self._plan, self.row
-        assert row.params is not None
         folder = plan.run_folder(row.kind, row.number, self.seed)
         return {
-            "words": plan.run_words(row.params, self.seed),
+            "words": plan.run_words(row.params or {}, self.seed),
             "dirs": list(plan.dirs),
             "folder": str(folder),
             "log": str(folder.parent / "log.txt"),

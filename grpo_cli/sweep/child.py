@@ -1,6 +1,6 @@
 """A process that trains: jobs go in and events come out, a line of JSON each.
 
-The other end is `grpo_cli.cli.trial`. Its stdin is closed by our death, whatever kills us, and ends it.
+The other end is `grpo_cli.cli.trial`, which dies with us, whatever kills us.
 """
 
 import json
@@ -33,24 +33,26 @@ class Child:
 
     def __init__(self, log: Path) -> None:
         self.events, theirs = os.pipe()
+        theirs_in, ours = os.pipe()
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - ourselves
                 [sys.executable, "-m", PROGRAM, str(theirs), str(os.getpid())],
-                stdin=subprocess.PIPE, stdout=output, stderr=output, pass_fds=(theirs,),
+                stdin=theirs_in, stdout=output, stderr=output, pass_fds=(theirs,),
                 start_new_session=True,  # Ctrl-C in a terminal is ours to hear
             )  # fmt: skip
         os.close(theirs)
+        os.close(theirs_in)
+        self._jobs = os.fdopen(ours, "wb")
         os.set_blocking(self.events, False)
         self._rest = b""
         self._ended = self._closed = False
 
     def send(self, job: Event) -> None:
         """Give it a job; one that has died meanwhile is found dead when its events end."""
-        assert self._process.stdin is not None
         with suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(job).encode() + b"\n")
-            self._process.stdin.flush()
+            self._jobs.write(json.dumps(job).encode() + b"\n")
+            self._jobs.flush()
 
     def heard(self) -> Iterator[Event]:
         """Yield the events that have come in."""
@@ -77,8 +79,7 @@ class Child:
         """End it for good, and say how it ended: `exit code 3`, `killed by SIGKILL`."""
         until = time.monotonic() + (DYING_S if self._ended else 0.0)
         with suppress(BrokenPipeError):
-            if self._process.stdin is not None:
-                self._process.stdin.close()
+            self._jobs.close()
         while self._process.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
         if self._process.poll() is None:

@@ -78,18 +78,19 @@ class Claims:
 
     def __init__(self, engine: "Engine", study: str, folder: Path) -> None:
         import sqlalchemy as sa
+        from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
         self._sa, self._engine, self._study = sa, engine, study
+        self._taken = IntegrityError
         self._locks = folder / "owners"
         self.owner = f"{socket.gethostname()}/{secrets.token_hex(8)}"
-        key = {"primary_key": True, "autoincrement": False}
         self._table = sa.Table(
             "grpo_claims",
             sa.MetaData(),
             sa.Column("study", sa.String(255), primary_key=True),
             sa.Column("kind", sa.String(8), primary_key=True),
-            sa.Column("number", sa.Integer, **key),
-            sa.Column("part", sa.Integer, **key),
+            sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+            sa.Column("part", sa.Integer, primary_key=True, autoincrement=False),
             sa.Column("state", sa.String(8), nullable=False),
             sa.Column("owner", sa.String(255), nullable=False),
             sa.Column("beat", sa.Float, nullable=False),
@@ -106,7 +107,7 @@ class Claims:
         # The database's clock: those of several computers differ.
         self._now = sa.literal_column(clock[engine.dialect.name], sa.Float)
         # Two processes that begin together may both find no table.
-        with suppress(sa.exc.OperationalError, sa.exc.ProgrammingError, sa.exc.IntegrityError):
+        with suppress(OperationalError, ProgrammingError, IntegrityError):
             self._table.create(engine, checkfirst=True)
 
     @contextmanager
@@ -143,7 +144,7 @@ class Claims:
         try:
             with self._engine.begin() as link:
                 link.execute(self._table.insert().values(values))
-        except self._sa.exc.IntegrityError:
+        except self._taken:
             return False
         row.state, row.owner = RUNNING, self.owner
         return True

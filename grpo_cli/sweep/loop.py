@@ -9,15 +9,14 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import NoReturn, Protocol
 
 from grpo_cli.errors import Stopped
 from grpo_cli.stop import HEARD
-from grpo_cli.sweep.attempt import STOPPED, Attempt
-from grpo_cli.sweep.child import Child
+from grpo_cli.sweep.attempt import Attempt
 from grpo_cli.sweep.claims import BEAT_S, COMPLETE, FRESH, RUNNING, TRIAL, WAITING, Claims, Row
 from grpo_cli.sweep.plan import Plan
+from grpo_cli.sweep.slot import Slot
 from grpo_cli.sweep.study import Study
 
 PATIENCE_S = 60.0
@@ -42,14 +41,6 @@ class Show(Protocol):
         ...
 
 
-@dataclass
-class Slot:
-    """A place for a trial, and the process that works there."""
-
-    child: Child | None = None
-    attempt: Attempt | None = None
-
-
 class Loop:
     """Works on a sweep until all of its trials are over.
 
@@ -67,12 +58,11 @@ class Loop:
     ) -> None:  # fmt: skip
         self._plan, self._study, self._claims = plan, study, claims
         self._show, self._write = show, write
-        self._slots = [Slot() for _ in range(plan.workers)]
         self._selector = selectors.DefaultSelector()
+        self._slots = [Slot(plan, self._selector) for _ in range(plan.workers)]
         self._started = time.monotonic()
         self._beaten = self._looked = 0.0
-        self._signal: signal.Signals | None = None
-        self._signals = 0
+        self._asked_by: list[signal.Signals] = []
 
     def run(self) -> list[Row]:
         """Work until all trials are over, and the finalists' runs on fresh seeds.
@@ -91,8 +81,8 @@ class Loop:
             self._study.agree(self._claims.rows)
             rows = self._changed()
             while not self._is_over(rows):
-                if self._signals:
-                    self._end(rows)
+                if self._asked_by:
+                    self._end()
                 before = rows
                 rows = self._fill(rows)
                 self._wait()
@@ -168,18 +158,7 @@ class Loop:
         if row.kind == TRIAL:
             self._study.ask(row)
             self._claims.begin(row)
-        slot.attempt = Attempt(self._plan, self._study, row)
-        self._work(slot)
-
-    def _work(self, slot: Slot) -> None:
-        """Send the next job to the slot's process, a new one unless there is a warm one."""
-        assert slot.attempt is not None
-        job = slot.attempt.job()
-        if slot.child is None:
-            folder = self._plan.folder / f"{slot.attempt.row.kind}-{slot.attempt.row.number:04d}"
-            slot.child = Child(folder / "log.txt")
-            self._selector.register(slot.child.events, selectors.EVENT_READ)
-        slot.child.send(job)
+        slot.begin(Attempt(self._plan, self._study, row))
 
     def _wait(self) -> None:
         """Wait for an event, not longer than until something has to be looked at."""
@@ -190,69 +169,30 @@ class Loop:
 
     def _listen(self) -> bool:
         """Take in what the processes say; returns whether a trial ended."""
-        ended = False
-        for slot in self._slots:
-            if slot.child is None:
-                continue
-            for event in slot.child.heard():
-                if slot.attempt is not None:
-                    ended |= self._hear(slot, event)
-            if slot.child is not None and slot.child.ended:
-                how = self._drop(slot)
-                if slot.attempt is not None:
-                    ended |= self._close(slot, slot.attempt.died(how))
+        over = [row for slot in self._slots for row in slot.listen()]
+        self._close(over)
         self._show.running([slot.attempt for slot in self._slots if slot.attempt is not None])
-        return ended
+        return bool(over)
 
-    def _hear(self, slot: Slot, event: dict[str, Any]) -> bool:
-        assert slot.attempt is not None
-        said = slot.attempt.hear(event)
-        if said == "stop" and slot.child is not None:
-            slot.child.stop()
-        if said in (None, "stop"):
-            return False
-        if said == "next":
-            self._work(slot)
-            return False
-        # What a failure leaves behind in a process nobody knows, nor whether a request to end it
-        # is still on its way to one that was done before it heard.
-        stopped = event["event"] == "error" and event["exit_code"] in STOPPED
-        clean = stopped if slot.attempt.asked else event["event"] == "done"
-        if not (self._plan.reuse and clean):
-            self._drop(slot)
-        return self._close(slot, said)
-
-    def _close(self, slot: Slot, state: str) -> bool:
-        """Store what came of a trial; what another process has taken over is not ours to tell."""
-        assert slot.attempt is not None
-        row, slot.attempt = slot.attempt.row, None
-        if state == WAITING:
-            self._claims.give_back(row)
-        elif self._claims.finish(row) and row.kind == TRIAL:
-            self._study.tell(row)
-        return True
-
-    def _drop(self, slot: Slot) -> str:
-        """End a slot's process."""
-        child, slot.child = slot.child, None
-        assert child is not None
-        self._selector.unregister(child.events)
-        return child.kill()
+    def _close(self, rows: list[Row]) -> None:
+        """Store what came of trials; what another process has taken over is not ours to tell."""
+        for row in rows:
+            if row.state == WAITING:
+                self._claims.give_back(row)
+            elif self._claims.finish(row) and row.kind == TRIAL:
+                self._study.tell(row)
 
     def _beat(self) -> None:
         """Give a sign of life; leave a trial that somebody else has taken for dead."""
         if time.monotonic() - self._beaten < BEAT_S:
             return
         self._beaten = time.monotonic()
-        working = [slot for slot in self._slots if slot.attempt is not None]
-        lost = self._claims.beat([slot.attempt.row for slot in working if slot.attempt])
-        for slot in working:
+        working = [slot.attempt.row for slot in self._slots if slot.attempt is not None]
+        lost = self._claims.beat(working)
+        for slot in self._slots:
             if slot.attempt is not None and slot.attempt.row in lost:
                 self._show.notice(f"{slot.attempt.name} was taken over by another process")
-                slot.attempt = None
-                if slot.child is not None:
-                    slot.child.stop()
-                    self._drop(slot)
+                slot.kill()
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
@@ -266,20 +206,17 @@ class Loop:
                 signal.signal(number, handler)
 
     def _asked(self, number: int, frame: object) -> None:
-        self._signal, self._signals = signal.Signals(number), self._signals + 1
+        self._asked_by.append(signal.Signals(number))
 
-    def _end(self, rows: list[Row]) -> None:
+    def _end(self) -> NoReturn:
         """Let the runs save, give back what is not over, and say how to go on."""
-        assert self._signal is not None
-        why, code = HEARD[self._signal]
+        why, code = HEARD[self._asked_by[0]]
         until = time.monotonic() + PATIENCE_S
         self._show.notice("saving what runs; asked again, it stops at once")
         for slot in self._slots:
-            if slot.attempt is not None and slot.child is not None:
-                slot.attempt.asked = slot.attempt.asked or "sweep"
-                slot.child.stop()
+            slot.stop()
         while any(slot.attempt for slot in self._slots):
-            if self._signals > 1 or time.monotonic() > until:
+            if len(self._asked_by) > 1 or time.monotonic() > until:
                 self._kill_all()
             self._wait()
             self._listen()
@@ -289,17 +226,11 @@ class Loop:
         raise Stopped(f"{why} after {over}{of} trials", "the same command goes on", code)
 
     def _kill_all(self) -> None:
-        for slot in self._slots:
-            if slot.child is None:
-                continue
-            how = self._drop(slot)
-            if slot.attempt is not None:
-                slot.attempt.asked = slot.attempt.asked or "sweep"
-                self._close(slot, slot.attempt.died(how))
+        self._close([row for slot in self._slots for row in slot.kill()])
 
 
 def ranked(plan: Plan, rows: list[Row]) -> list[Row]:
-    """Return the complete trials that keep the constraint, the best first; of equals the earlier."""
+    """Return the complete trials that keep the constraint, the best first."""
     good = [
         row
         for row in rows

@@ -23,12 +23,12 @@ def draw(plan: Plan, study: Study) -> list[str]:
     from optuna.visualization import matplotlib as optuna_plots
 
     evaluator = PedAnovaImportanceEvaluator()
-    name = {"target_name": plan.objective}
+    name = plan.objective
     ways: dict[str, Any] = {
-        "history": lambda of: optuna_plots.plot_optimization_history(of, **name),
-        "parallel": lambda of: optuna_plots.plot_parallel_coordinate(of, **name),
+        "history": lambda of: optuna_plots.plot_optimization_history(of, target_name=name),
+        "parallel": lambda of: optuna_plots.plot_parallel_coordinate(of, target_name=name),
         "importances": lambda of: optuna_plots.plot_param_importances(of, evaluator=evaluator),
-        "slices": lambda of: optuna_plots.plot_slice(of, **name),
+        "slices": lambda of: optuna_plots.plot_slice(of, target_name=name),
     }
     folder = plan.folder / "plots"
     folder.mkdir(exist_ok=True)

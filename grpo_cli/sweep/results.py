@@ -1,4 +1,4 @@
-"""The files of a sweep: `trials.csv`, `result.json`, `experiment/best.yaml`, the HParams of trials."""
+"""The files of a sweep: `trials.csv`, `result.json`, `best.yaml`, the HParams of its trials."""
 
 import csv
 import io

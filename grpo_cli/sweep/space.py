@@ -150,8 +150,12 @@ class Space:
         """Return points that meet every choice and every end of a range at least once."""
         ends: list[Sequence[Value]] = []
         for d in self.dimensions:
-            low, high = (int(d.low), int(d.high)) if _is_whole(d) else (_low(d), _high(d))
-            ends.append(d.values if isinstance(d, Choice) else (low, high))
+            if isinstance(d, Choice):
+                ends.append(d.values)
+            elif isinstance(d, Interval) and d.whole:
+                ends.append((int(d.low), int(d.high)))
+            else:
+                ends.append((d.low, d.high))
         most = max((len(some) for some in ends), default=0)
         points = (tuple(some[min(k, len(some) - 1)] for some in ends) for k in range(most))
         return [dict(zip(self.names, point, strict=True)) for point in points]
@@ -160,18 +164,6 @@ class Space:
 def name_of(word: str) -> str:
     """Return a key without the signs before it."""
     return word.lstrip("+")
-
-
-def _is_whole(dimension: Dimension) -> bool:
-    return isinstance(dimension, Interval) and dimension.whole
-
-
-def _low(dimension: Dimension) -> Value:
-    return "" if isinstance(dimension, Choice) else dimension.low
-
-
-def _high(dimension: Dimension) -> Value:
-    return "" if isinstance(dimension, Choice) else dimension.high
 
 
 def _text(value: Value) -> str:

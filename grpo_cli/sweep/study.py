@@ -184,7 +184,9 @@ def _pruner(plan: Plan) -> "BasePruner":
     if plan.pruner == "asha":
         return pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
     if plan.pruner == "median":
-        return pruners.MedianPruner(n_startup_trials=plan.prune_after, n_warmup_steps=0)
+        # The first quarter of a run says little of its end.
+        quarter = plan.checks // 4
+        return pruners.MedianPruner(n_startup_trials=plan.prune_after, n_warmup_steps=quarter)
     return pruners.NopPruner()
 
 

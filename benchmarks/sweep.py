@@ -1,0 +1,235 @@
+"""What a sweep survives, what it costs, and whether it finds anything.
+
+    python benchmarks/sweep.py                  # all of it; results/sweep.json
+    python benchmarks/sweep.py kills reuse      # parts of it
+
+Every comparison is a ratio within one run: other programs may use the computer meanwhile. Seconds
+depend on that, so seconds of CPU stand beside them.
+"""
+
+import argparse
+import csv
+import json
+import os
+import platform
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from grpo_cli import rundir
+
+RESULT = Path(__file__).parent / "results" / "sweep.json"
+GRPO = [sys.executable, "-m", "grpo_cli"]
+QUICK = (
+    "env=CartPole-v1 total_steps=4000 eval_every=2000 eval.episodes=2 eval.final_episodes=2 "
+    "sweep.confirm=0"
+).split()
+SPACE = ["lr=tag(log,interval(3e-4,1e-2))", "group_size=4,8"]
+Found = dict[str, Any]
+
+
+def start(home: Path, *words: str) -> "subprocess.Popen[str]":
+    """Start a sweep, or a training."""
+    return subprocess.Popen(
+        [*GRPO, *words], cwd=home, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "XDG_STATE_HOME": str(home)},
+    )  # fmt: skip
+
+
+def finished(process: "subprocess.Popen[str]") -> str:
+    """Wait for success; returns stdout."""
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return out
+
+
+def trials(home: Path, name: str) -> list[dict[str, str]]:
+    """Read trials.csv."""
+    with (home / "runs" / "sweeps" / name / "trials.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def kills(home: Path) -> Found:
+    """Kill a sweep ten times at random moments; each number has to be there once."""
+    count, times, chance = 24, 10, random.Random(0)
+    words = ["sweep", *QUICK, *SPACE, f"sweep.trials={count}", "sweep.workers=2", "sweep.name=kill"]
+    words += ["sweep.pruner=none", "save_every=500"]
+    hits, orphans, tried = 0, 0, {}
+    while hits < times:
+        process = start(home, *words)
+        time.sleep(chance.uniform(1, 20))
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        hits += 1
+        time.sleep(1)
+        orphans += _trial_processes(home)
+        if (home / "runs/sweeps/kill/trials.csv").exists():
+            for row in trials(home, "kill"):
+                tried.setdefault(row["number"], {row["lr"]}).add(row["lr"])
+    finished(start(home, *words))
+    rows = trials(home, "kill")
+    import optuna
+
+    study = optuna.load_study(
+        study_name="kill", storage=f"sqlite:///{home}/runs/sweeps/kill/study.db"
+    )
+    numbers = [trial.user_attrs.get("grpo:number") for trial in study.trials]
+    complete = [n for n, t in zip(numbers, study.trials, strict=True) if t.state.name == "COMPLETE"]
+    return {
+        "sigkills": hits,
+        "asked_for": count,
+        "rows": len(rows),
+        "each_number_once": sorted(int(row["number"]) for row in rows) == list(range(count)),
+        "complete": sum(row["state"] == "complete" for row in rows),
+        "complete_in_optuna": len(complete),
+        "each_once_in_optuna": sorted(complete) == list(range(count)),
+        "failed_in_optuna_without_a_number": len(numbers) - len(complete),
+        "begun_more_than_once": sum(int(row["attempts"]) > 1 for row in rows),
+        "changed_settings_when_begun_again": sum(len(some - {""}) > 1 for some in tried.values()),
+        "trial_processes_left_behind": orphans,
+    }
+
+
+def _trial_processes(home: Path) -> int:
+    """Count processes of trials whose working folder is ours."""
+    count = 0
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            ours = os.readlink(entry / "cwd") == str(home)
+            count += ours and b"grpo_cli.cli.trial" in (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+    return count
+
+
+def overhead(home: Path) -> Found:
+    """Measure what a trial takes beyond building, training and scoring, cold and warm."""
+    found: Found = {}
+    for name, reuse in (("cold", "false"), ("warm", "true")):
+        words = ["sweep", *QUICK, *SPACE, "sweep.trials=8", "sweep.pruner=none"]
+        finished(start(home, *words, f"sweep.name={name}", f"sweep.reuse={reuse}"))
+        beyond = [float(row["wall_s"]) - float(row["job_s"]) for row in trials(home, name)]
+        beyond = beyond[1:] if reuse == "true" else beyond  # the first warms the process
+        found[f"{name}_s"] = {"median": statistics.median(beyond), "max": max(beyond)}
+    begun = time.perf_counter()
+    code = "import torch, gymnasium, hydra, numpy"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    found["importing_torch_gymnasium_hydra_alone_s"] = time.perf_counter() - begun
+    return found
+
+
+def workers(home: Path) -> Found:
+    """Compare two workers over one with two independent processes over one, in the same run."""
+    size = [*QUICK, "total_steps=20000", "sweep.pruner=none", "lr=1e-3,1.1e-3,1.2e-3,1.3e-3"]
+    size += ["seed=0", "stop_at=none"]
+
+    def sweep(count: int, turn: int) -> float:
+        begun = time.perf_counter()
+        finished(
+            start(home, "sweep", *size, f"sweep.workers={count}", f"sweep.name=w{count}-{turn}")
+        )
+        return time.perf_counter() - begun
+
+    def alone(processes: int) -> float:
+        """Train the same four, so many at a time, each process two or all of them in a row."""
+        begun = time.perf_counter()
+        rates = ["1e-3", "1.1e-3", "1.2e-3", "1.3e-3"]
+        plain = [word for word in size if not word.startswith(("sweep.", "lr="))]
+        queues = [rates[n::processes] for n in range(processes)]
+        running = [start(home, "train", *plain, f"lr={queue[0]}", "-q") for queue in queues]
+        for place in range(1, len(queues[0])):
+            for process in running:
+                finished(process)
+            running = [start(home, "train", *plain, f"lr={q[place]}", "-q") for q in queues]
+        for process in running:
+            finished(process)
+        return time.perf_counter() - begun
+
+    turns = []
+    for turn in range(3):
+        one, two = sweep(1, turn), sweep(2, turn)
+        apart, together = alone(1), alone(2)
+        turns.append(
+            {
+                "sweep_1_s": one, "sweep_2_s": two, "train_1_s": apart, "train_2_s": together,
+                "sweep_ratio": two / one, "independent_ratio": together / apart,
+                "over": (two / one) / (together / apart) - 1,
+            }
+        )  # fmt: skip
+    return {"turns": turns, "median_over": statistics.median(turn["over"] for turn in turns)}
+
+
+def cartpole(home: Path) -> Found:
+    """Twelve trials on CartPole, then the winner and the worst quarter on fresh seeds."""
+    words = [
+        "sweep", "env=CartPole-v1", "lr=tag(log,interval(1e-4,3e-2))", "group_size=4,8,16",
+        "epochs=2,4,8", "total_steps=60000", "sweep.trials=12", "sweep.workers=2",
+        "sweep.objective=steps_to_threshold", "sweep.name=cartpole", "sweep.pruner=none", "--json",
+    ]  # fmt: skip
+    result = json.loads(finished(start(home, *words)))
+    rows = [row for row in trials(home, "cartpole") if row["state"] == "complete"]
+    rows.sort(key=lambda row: float(row["value"]))
+    worst = rows[-max(1, len(rows) // 4) :]
+    seeds = range(20_000, 20_005)  # that neither the trials nor the sweep's own check have seen
+    settings = {"winner": result["best"]["params"]}
+    for row in worst:
+        settings[f"trial {row['number']}"] = {k: row[k] for k in ("lr", "group_size", "epochs")}
+    steps: dict[str, list[float]] = {}
+    for name, params in settings.items():
+        given = [f"{key}={value}" for key, value in params.items()]
+        for seed in seeds:
+            base = [
+                "train",
+                "env=CartPole-v1",
+                "total_steps=60000",
+                *given,
+                f"seed={seed}",
+                "--json",
+            ]
+            summary = json.loads(finished(start(home, *base)))
+            reached = summary["env_steps"] if summary["solved"] else 60_000
+            steps.setdefault(name, []).append(reached)
+    others = [x for name, some in steps.items() if name != "winner" for x in some]
+    return {
+        "winner": result["best"],
+        "values_of_all_trials": [float(row["value"]) for row in rows],
+        "fresh_seeds": list(seeds),
+        "env_steps_until_solved_60000_where_never": steps,
+        "winner_mean": statistics.fmean(steps["winner"]),
+        "worst_quarter_mean": statistics.fmean(others),
+    }
+
+
+PARTS: dict[str, Callable[[Path], Found]] = {
+    "kills": kills, "overhead": overhead, "workers": workers, "cartpole": cartpole,
+}  # fmt: skip
+
+
+def main() -> None:
+    """Measure, and add it to the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"of {', '.join(PARTS)}")
+    found = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    for name in parser.parse_args().parts:
+        with tempfile.TemporaryDirectory(prefix="grpo-sweep-") as folder:
+            before = os.getloadavg()[0]
+            found[name] = PARTS[name](Path(folder).resolve())
+        found[name]["when"] = time.strftime("%Y-%m-%d %H:%M")
+        found[name]["cores"] = len(os.sched_getaffinity(0))
+        found[name]["load_before"] = before
+        print(name, json.dumps(found[name], indent=1), flush=True)
+        found["versions"] = {"python": platform.python_version(), **rundir.versions()}
+        RESULT.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
