@@ -36,7 +36,7 @@ def sweep(
         plan, corners = plan_of(asked, words.dirs, trusted=trust, command=context.args)
         if not trust:
             for corner in corners:
-                refuse_unnamed_code(corner)
+                refuse_unnamed_code(corner, words.overrides)
         from grpo_cli.cli.sweep_screen import Silent, picture, show_sweep
 
         with picture(plan) if not (quiet or json) else Silent() as screen:
