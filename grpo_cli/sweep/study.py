@@ -5,6 +5,7 @@ running is told again, one that no claim names is failed.
 """
 
 import json
+import time
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -37,20 +38,9 @@ class Study:
     """
 
     def __init__(self, plan: Plan) -> None:
-        optuna = _optuna()
-        self._optuna, self._plan = optuna, plan
-        options = {"timeout": PATIENCE_S} if plan.storage.startswith("sqlite") else {}
+        self._optuna, self._plan = _optuna(), plan
         try:
-            self.storage = optuna.storages.RDBStorage(
-                plan.storage, engine_kwargs={"connect_args": options, "pool_pre_ping": True}
-            )
-            self._study = optuna.create_study(
-                study_name=plan.name,
-                storage=self.storage,
-                load_if_exists=True,
-                direction="maximize" if plan.maximize else "minimize",
-                pruner=_pruner(plan),
-            )
+            self.storage, self._study = self._open()
         except (ModuleNotFoundError, ImportError) as error:
             raise MissingPackage(
                 f"the database needs a package that is not installed: {error}",
@@ -64,6 +54,38 @@ class Study:
         self._require_same()
         self._distributions = plan.space.distributions()
         self._trials: dict[int, Trial] = {}
+
+    def _open(self) -> tuple[Any, Any]:
+        """Open the storage and the study, and make what is missing.
+
+        Of several processes that make the same tables at once all but one fail: these try again.
+        """
+        from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+
+        busy = (IntegrityError, ProgrammingError)
+        if self._plan.storage.startswith("sqlite"):
+            busy = (*busy, OperationalError)  # of a server it says that it cannot be reached
+        for wait_s in (0.2, 0.5, 1.0, 2.0):
+            try:
+                return self._opened()
+            except busy:
+                time.sleep(wait_s)
+        return self._opened()
+
+    def _opened(self) -> tuple[Any, Any]:
+        plan = self._plan
+        options = {"timeout": PATIENCE_S} if plan.storage.startswith("sqlite") else {}
+        storage = self._optuna.storages.RDBStorage(
+            plan.storage, engine_kwargs={"connect_args": options, "pool_pre_ping": True}
+        )
+        study = self._optuna.create_study(
+            study_name=plan.name,
+            storage=storage,
+            load_if_exists=True,
+            direction="maximize" if plan.maximize else "minimize",
+            pruner=_pruner(plan),
+        )
+        return storage, study
 
     @property
     def engine(self) -> Any:  # noqa: ANN401 - SQLAlchemy's

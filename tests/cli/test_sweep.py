@@ -214,7 +214,8 @@ def test_pruned_constrained_and_drawn():
     assert result["pruned"] > 0
     assert len(result["best"]["fresh"]["values"]) == 3
     assert result["best"]["fresh"]["seeds"] == [10000, 10001, 10002]
-    assert set(result["importances"]) == {"lr", "epochs"}
+    assert set(result["importances"]) <= {"lr", "epochs"}
+    assert len(result["plots"]) >= 3
     for path in result["plots"]:
         assert Path(path).read_bytes().startswith(b"\x89PNG")
 
@@ -225,4 +226,4 @@ def test_a_sweep_in_which_nothing_works_says_so():
     assert done.exit_code == 1
     assert "none of 2 trials can be called best" in done.stderr
     [folder] = Path("runs/sweeps").iterdir()
-    assert "is not finite" in (folder / "trial-0000/log.txt").read_text()
+    assert "non-finite reward" in (folder / "trial-0000/log.txt").read_text()
