@@ -46,7 +46,7 @@ def _run(words: Words, trust: bool, quiet: bool, json: bool) -> list[Record]:
     given = {key: value for key, _, value in (w.partition("=") for w in words.overrides)}
     if given.get("resume", "auto") not in ("auto", "null"):
         return [_resume(words, given, trust, quiet, json)]
-    from grpo_cli.config.compose import run
+    from grpo_cli.config.multirun import run
 
     stopped: list[Record] = []
 

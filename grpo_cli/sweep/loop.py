@@ -101,7 +101,7 @@ class Loop:
     def _changed(self) -> list[Row]:
         rows = self._read()
         self._write(rows)
-        self._show.rows(rows, self._study.importances() if _is_known(rows) else {})
+        self._show.rows(rows, self._study.importances())
         return rows
 
     def _fill(self, rows: list[Row]) -> list[Row]:
@@ -238,8 +238,3 @@ def ranked(plan: Plan, rows: list[Row]) -> list[Row]:
     ]
     sign = -1 if plan.maximize else 1
     return sorted(good, key=lambda row: (sign * (row.value or 0.0), row.number))
-
-
-def _is_known(rows: list[Row]) -> bool:
-    """Say whether there are enough trials for anything to be said of what mattered."""
-    return sum(row.state == COMPLETE for row in rows) >= 8

@@ -24,6 +24,8 @@ IDENTITY = "grpo:identity"
 NUMBER = "grpo:number"
 # Seconds that SQLite waits for another process to finish writing.
 PATIENCE_S = 60
+# Complete trials without which nothing can be said of what mattered.
+ENOUGH = 8
 
 
 class Study:
@@ -172,6 +174,9 @@ class Study:
 
         Source: PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255).
         """
+        complete = (self._optuna.trial.TrialState.COMPLETE,)
+        if len(self._study.get_trials(deepcopy=False, states=complete)) < ENOUGH:
+            return {}
         evaluator = self._optuna.importance.PedAnovaImportanceEvaluator()
         try:
             with _quiet():
