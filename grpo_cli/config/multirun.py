@@ -18,15 +18,13 @@ from grpo_cli.config.compose import Composed, composed_of
 from grpo_cli.config.explain import explained
 from grpo_cli.config.files import conf_dir
 from grpo_cli.config.words import register, rewrite
-from grpo_cli.errors import GrpoError, MissingPackage
+from grpo_cli.errors import MissingPackage
 
 Record = dict[str, Any]
 
 LAUNCHER = "hydra/launcher="
 LAUNCHERS = ("joblib", "submitit", "ray")
 """Extras of grpo-cli; Hydra's plugins for them are `hydra_plugins.hydra_<name>_launcher`."""
-MOST_STARTS = 2
-"""How often a job is begun whose process died; once it may have been its neighbour's fault."""
 
 
 def run(
@@ -38,7 +36,8 @@ def run(
     """Hand words to `hydra.main`, which calls `job` once, or once per job of a sweep.
 
     Records travel through files, so that a launcher may run jobs in other processes. Where such a
-    process dies, most launchers give up all the others: these are begun again.
+    process dies, most launchers give up all the others: these are begun again, and what had been
+    begun is tried once more, alone.
 
     Args:
         flags: Hydra's own flags with their values, such as `["-m"]`.
@@ -61,33 +60,37 @@ def run(
         absolute = register(words, folders)
         files = Path(scratch)
 
-        def task(cfg: DictConfig) -> None:
-            own = HydraConfig.get()
-            number = 0 if OmegaConf.is_missing(own.job, "num") else own.job.num
-            path, begun = files / f"{number:06d}.json", files / f"{number:06d}.begun"
-            composed = composed_of(cfg, own, absolute)
-            starts = len(begun.read_text().splitlines()) if begun.exists() else 0
-            if path.exists() or starts >= MOST_STARTS:
-                return
-            with begun.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(composed.overrides) + "\n")
-            text = json.dumps(job(composed), default=float)
-            path.write_text(text, encoding="utf-8")
+        def run_jobs(only: int | None = None) -> Exception | None:
+            """Run all jobs that were not begun, or only one that was; returns what broke."""
+
+            def task(cfg: DictConfig) -> None:
+                own = HydraConfig.get()
+                number = 0 if OmegaConf.is_missing(own.job, "num") else own.job.num
+                begun = files / f"{number:06d}.begun"
+                if begun.exists() and number != only:
+                    return
+                composed = composed_of(cfg, own, absolute)
+                begun.write_text(json.dumps(composed.overrides), encoding="utf-8")
+                text = json.dumps(job(composed), default=float)
+                begun.with_suffix(".json").write_text(text, encoding="utf-8")
+
+            before = len(list(files.glob("*.begun")))
+            try:
+                hydra.main(str(conf_dir()), "train", version_base="1.3")(task)()
+            except Exception as error:
+                if not elsewhere or (only is None and len(list(files.glob("*.begun"))) == before):
+                    raise
+                return error
+            return None
 
         # The basic sweeper writes multirun.yaml into its folder, whatever it is told.
         overrides = [f"hydra.sweep.dir='{scratch}'", *map(rewrite, words)]
         with _argv([sys.argv[0], *flags, *overrides]):
-            while True:
-                before = _starts(files)
-                try:
-                    hydra.main(str(conf_dir()), "train", version_base="1.3")(task)()
-                    break
-                except Exception as error:
-                    # A process that died leaves a job begun and without a record.
-                    if isinstance(error, GrpoError) or not elsewhere or _starts(files) == before:
-                        if _starts(files) == 0:
-                            raise
-                        break
+            while run_jobs() is not None:
+                pass
+            for begun in sorted(files.glob("*.begun")):
+                if not begun.with_suffix(".json").exists():  # its neighbour's fault, perhaps
+                    run_jobs(int(begun.stem))
         return [_record(begun) for begun in sorted(files.glob("*.begun"))]
 
 
@@ -103,10 +106,6 @@ def _launcher(words: list[str]) -> str:
     return "" if name == "basic" else name
 
 
-def _starts(files: Path) -> int:
-    return sum(len(begun.read_text().splitlines()) for begun in files.glob("*.begun"))
-
-
 def _record(begun: Path) -> Record:
     """Return what came of a job; one without a record has lost its process."""
     path = begun.with_suffix(".json")
@@ -116,7 +115,7 @@ def _record(begun: Path) -> Record:
         "what": "the process of this job died", "fix": "was it short of memory?", "exit_code": 1,
         "traceback": "",
     }  # fmt: skip
-    return {"overrides": json.loads(begun.read_text().splitlines()[0]), "error": error}
+    return {"overrides": json.loads(begun.read_text("utf-8")), "error": error}
 
 
 @contextmanager

@@ -18,7 +18,7 @@ CARTPOLE = "env=CartPole-v1"
 TOGETHER = {
     group: [name for name in files.choices(group) if (group, name) != ("loss", "all_action")]
     for group in GROUPS
-    if group not in ("group", "preset")
+    if group not in ("group", "preset", "experiment")
 }
 EVERY_CHOICE = [
     *(
