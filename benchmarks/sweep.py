@@ -183,7 +183,8 @@ def cartpole(home: Path) -> Found:
     most = 30_000
     words = [
         "sweep", "env=CartPole-v1", "lr=tag(log,interval(1e-4,3e-2))", "group_size=4,8,16",
-        "epochs=2,4,8", f"total_steps={most}", "sweep.trials=12", "sweep.objective=steps_to_threshold",
+        "epochs=2,4,8", f"total_steps={most}", "sweep.trials=12",
+        "sweep.objective=steps_to_threshold",
         "sweep.name=cartpole", "sweep.pruner=none", "sweep.reuse=true", "--json",
     ]  # fmt: skip
     result = json.loads(finished(start(home, *words)))

@@ -69,7 +69,8 @@ def _work(plan: Any, screen: Any) -> tuple[dict[str, Any], list[Any]]:
     claims = Claims(study.engine, plan.name, plan.folder)
     loop = Loop(plan, study, claims, screen, _writer(plan))
     try:
-        rows = loop.run()
+        with study.reachable():
+            rows = loop.run()
     except Stopped:
         rows = claims.rows()
         if any(row.over for row in rows):

@@ -10,7 +10,9 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -147,10 +149,19 @@ def _die_with(parent: int) -> None:
     """End when the parent ends, however that is; only then is a trial nobody's."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        # Where memory runs out it is the trial that goes, not the sweep.
-        Path("/proc/self/oom_score_adj").write_text("500")
+        with suppress(OSError):  # where memory runs out it is the trial that goes, not the sweep
+            Path("/proc/self/oom_score_adj").write_text("500")
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _watch(parent: int) -> None:
+    """End within a second of the parent, where the system does not see to that."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from omegaconf.errors import OmegaConfBaseException
 from grpo_cli import rundir
 from grpo_cli.config.check import check_fields
 from grpo_cli.config.compose import Composed, compose_all
+from grpo_cli.config.env_ids import import_package, is_known
 from grpo_cli.config.explain import explained
-from grpo_cli.config.schema import GROUPS, everyday
+from grpo_cli.config.schema import GROUPS, everyday, is_own
 from grpo_cli.config.search import named_words, space_for, space_of
 from grpo_cli.config.suggest import unknown_key
 from grpo_cli.config.sweep_schema import SweepConf
@@ -62,6 +64,8 @@ def plan_of(
         fixed.append("stop_at=none")  # all trials are scored after the same steps
     corners = [_checked([*fixed, *space.words(params)], folders) for params in space.corners()]
     cfg = corners[0].cfg
+    if conf.objective == "steps_to_threshold":
+        _require_threshold(cfg)
     grid = space.size is not None and conf.trials is None
     trials = space.size if grid else conf.trials
     if trials is None and conf.budget is None:
@@ -132,6 +136,16 @@ def _parsed(key: str, value: str) -> Any:
         raise ConfigError(f"sweep.{key} takes one value, got {value}")
     parsed = override.value()
     return parsed if isinstance(parsed, int | float | bool | None) else str(parsed)
+
+
+def _require_threshold(cfg: Any) -> None:
+    """Refuse to count the steps to a threshold that there is not."""
+    known = cfg.stop_at == "auto" and is_known(str(cfg.env.id)) and not is_own(str(cfg.env.id))
+    if known:
+        import_package(str(cfg.env.id))
+        spec = import_module("gymnasium").registry[str(cfg.env.id)]
+    if cfg.stop_at in (None, "none") or (known and spec.reward_threshold is None):
+        raise ConfigError(f"{cfg.env.id} has no threshold to count the steps to", "write stop_at=N")
 
 
 def _checked(words: list[str], dirs: tuple[Path, ...]) -> Composed:

@@ -7,10 +7,11 @@ running is told again, one that no claim names is failed.
 import json
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from grpo_cli.errors import ConfigError, MissingPackage
+from grpo_cli.errors import ConfigError, EnvError, MissingPackage
 from grpo_cli.sweep.claims import COMPLETE, FAILED, PRUNED, TRIAL, Row
 from grpo_cli.sweep.plan import Plan
 from grpo_cli.sweep.space import Params
@@ -93,6 +94,23 @@ class Study:
     def engine(self) -> Any:  # noqa: ANN401 - SQLAlchemy's
         """The database."""
         return self.storage.engine
+
+    @contextmanager
+    def reachable(self) -> Iterator[None]:
+        """Say it in words where the database is lost on the way.
+
+        Raises:
+            EnvError: what happened, and that nothing is lost.
+        """
+        from sqlalchemy.exc import OperationalError
+
+        try:
+            yield
+        except OperationalError as error:
+            raise EnvError(
+                f"the sweep's database is lost: {_first_line(error)}",
+                "the same command goes on, once it is back",
+            ) from error
 
     def _require_same(self) -> None:
         """Refuse to go on with another sweep under the same name; the first one says what it is."""
