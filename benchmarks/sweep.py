@@ -86,7 +86,9 @@ def kills(home: Path) -> Found:
         study_name="kill", storage=f"sqlite:///{home}/runs/sweeps/kill/study.db"
     )
     numbers = [trial.user_attrs.get("grpo:number") for trial in study.trials]
-    complete = [n for n, t in zip(numbers, study.trials, strict=True) if t.state.name == "COMPLETE"]
+    states = [trial.state.name for trial in study.trials]
+    pairs = zip(numbers, states, strict=True)
+    complete = [int(n or 0) for n, state in pairs if state == "COMPLETE"]
     return {
         "sigkills": hits,
         "asked_for": count,

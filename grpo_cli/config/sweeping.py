@@ -140,12 +140,12 @@ def _parsed(key: str, value: str) -> Any:
 
 def _require_threshold(cfg: Any) -> None:
     """Refuse to count the steps to a threshold that there is not."""
-    known = cfg.stop_at == "auto" and is_known(str(cfg.env.id)) and not is_own(str(cfg.env.id))
-    if known:
-        import_package(str(cfg.env.id))
-        spec = import_module("gymnasium").registry[str(cfg.env.id)]
-    if cfg.stop_at in (None, "none") or (known and spec.reward_threshold is None):
-        raise ConfigError(f"{cfg.env.id} has no threshold to count the steps to", "write stop_at=N")
+    env_id, none = str(cfg.env.id), cfg.stop_at in (None, "none")
+    if cfg.stop_at == "auto" and is_known(env_id) and not is_own(env_id):
+        import_package(env_id)
+        none = import_module("gymnasium").registry[env_id].reward_threshold is None
+    if none:
+        raise ConfigError(f"{env_id} has no threshold to count the steps to", "write stop_at=N")
 
 
 def _checked(words: list[str], dirs: tuple[Path, ...]) -> Composed:

@@ -2,12 +2,12 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from grpo_cli.cli import app
 from grpo_cli.config import multirun
 from grpo_cli.errors import MissingPackage
 
@@ -58,9 +58,11 @@ def test_one_that_raises_and_one_that_dies_cost_no_other(launcher, more, tmp_pat
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.py").write_text(OWN)
     words = ["train", "-m", "--json", "env=./own.py:Mortal", "env.kwargs.mood=0,1,2,0", *QUICK]
-    done = CliRunner().invoke(app, [*words, f"hydra/launcher={launcher}", *more])
-    assert done.exit_code == 1
-    records = json.loads(re.search(r"^\[.*", done.stdout, re.DOTALL | re.MULTILINE)[0])
+    command = [sys.executable, "-m", "grpo_cli", *words, f"hydra/launcher={launcher}", *more]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    # Launchers write to stdout as well.
+    records = json.loads(re.search(r"^\[\n.*", done.stdout, re.DOTALL | re.MULTILINE)[0])
     assert ["error" in record for record in records] == [False, True, True, False]
     assert "a fuse has blown" in records[1]["error"]["what"]
     assert records[2]["error"]["what"] == "the process of this job died"
