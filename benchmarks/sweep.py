@@ -34,6 +34,8 @@ QUICK = (
 ).split()
 SPACE = ["lr=tag(log,interval(3e-4,1e-2))", "group_size=4,8"]
 Found = dict[str, Any]
+TURNS = 1
+"""How often two workers are compared with two processes; a turn is sixteen trainings."""
 
 
 def start(home: Path, *words: str) -> "subprocess.Popen[str]":
@@ -141,7 +143,7 @@ def overhead(home: Path) -> Found:
 
 def workers(home: Path) -> Found:
     """Compare two workers over one with two independent processes over one, in the same run."""
-    size = [*QUICK, "total_steps=20000", "sweep.pruner=none", "lr=1e-3,1.1e-3,1.2e-3,1.3e-3"]
+    size = [*QUICK, "total_steps=10000", "sweep.pruner=none", "lr=1e-3,1.1e-3,1.2e-3,1.3e-3"]
     size += ["seed=0", "stop_at=none"]
 
     def sweep(count: int, turn: int) -> float:
@@ -167,7 +169,7 @@ def workers(home: Path) -> Found:
         return time.perf_counter() - begun
 
     turns = []
-    for turn in range(3):
+    for turn in range(TURNS):
         one, two = sweep(1, turn), sweep(2, turn)
         apart, together = alone(1), alone(2)
         turns.append(
