@@ -20,7 +20,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,7 @@ def trials(home: Path, name: str) -> list[dict[str, str]]:
 
 def kills(home: Path) -> Found:
     """Kill a sweep ten times at random moments; each number has to be there once."""
-    count, times, chance = 24, 10, random.Random(0)
+    count, times, chance = 14, 10, random.Random(0)
     words = ["sweep", *QUICK, *SPACE, f"sweep.trials={count}", "sweep.workers=2", "sweep.name=kill"]
     words += ["sweep.pruner=none", "save_every=500"]
     hits, orphans, tried = 0, 0, {}
@@ -97,9 +99,10 @@ def kills(home: Path) -> Found:
         "rows": len(rows),
         "each_number_once": sorted(int(row["number"]) for row in rows) == list(range(count)),
         "complete": sum(row["state"] == "complete" for row in rows),
+        "errors": [row["error"] for row in rows if row["error"]],
         "complete_in_optuna": len(complete),
         "each_once_in_optuna": sorted(complete) == list(range(count)),
-        "failed_in_optuna_without_a_number": len(numbers) - len(complete),
+        "others_in_optuna": len(numbers) - len(complete),
         "begun_again": sum(int(row["attempts"]) - 1 for row in rows),
         "changed_settings_when_begun_again": sum(len(some - {""}) > 1 for some in tried.values()),
         "trial_processes_left_behind": orphans,
@@ -184,12 +187,13 @@ def workers(home: Path) -> Found:
 
 def cartpole(home: Path) -> Found:
     """Twelve trials on CartPole, then the winner and the worst quarter on fresh seeds."""
-    most = 30_000
+    most = 60_000
     words = [
         "sweep", "env=CartPole-v1", "lr=tag(log,interval(1e-4,3e-2))", "group_size=4,8,16",
         "epochs=2,4,8", f"total_steps={most}", "sweep.trials=12",
         "sweep.objective=steps_to_threshold",
-        "sweep.name=cartpole", "sweep.pruner=none", "sweep.reuse=true", "--json",
+        "sweep.name=cartpole", "sweep.pruner=none", "sweep.reuse=true", "sweep.workers=4",
+        "sweep.confirm=2", "--json",
     ]  # fmt: skip
     result = json.loads(finished(start(home, *words)))
     rows = [row for row in trials(home, "cartpole") if row["state"] == "complete"]
@@ -198,11 +202,17 @@ def cartpole(home: Path) -> Found:
     settings = {"winner": [f"{key}={result['best']['params'][key]}" for key in keys]}
     for row in rows[-(len(rows) // 4) :]:
         settings[f"trial {row['number']}"] = [f"{key}={row[key]}" for key in keys]
-    seeds = range(20_000, 20_003)  # that neither the trials nor the sweep's own check have seen
-    steps = {
-        name: [_steps(home, [*given, f"total_steps={most}", f"seed={seed}"]) for seed in seeds]
+    seeds = range(20_000, 20_002)  # that neither the trials nor the sweep's own check have seen
+    runs = [
+        (name, home, [*given, f"total_steps={most}", f"seed={seed}"])
         for name, given in settings.items()
-    }
+        for seed in seeds
+    ]
+    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+        reached = list(pool.map(_steps, *zip(*(run[1:] for run in runs), strict=True)))
+    steps: dict[str, list[int]] = {}
+    for (name, _, _), count in zip(runs, reached, strict=True):
+        steps.setdefault(name, []).append(count)
     others = [x for name, some in steps.items() if name != "winner" for x in some]
     return {
         "winner": result["best"],
@@ -225,7 +235,7 @@ def _steps(home: Path, words: list[str]) -> int:
     make_run = partial(rundir.create, root=home / "fresh")
     cfg = compose(["env=CartPole-v1", *words])
     summary = train_job(cfg, overrides=words, view=View(quiet=True), make_run=make_run)
-    return summary["env_steps"]
+    return summary["env_steps"] if summary["solved"] else int(cfg.total_steps)
 
 
 PARTS: dict[str, Callable[[Path], Found]] = {
@@ -237,15 +247,17 @@ def main() -> None:
     """Measure, and add it to the results."""
     parser = argparse.ArgumentParser(description="What a sweep survives, costs and finds.")
     parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"of {', '.join(PARTS)}")
-    found = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     for name in parser.parse_args().parts:
         with tempfile.TemporaryDirectory(prefix="grpo-sweep-") as folder:
-            before = os.getloadavg()[0]
-            found[name] = PARTS[name](Path(folder).resolve())
-        found[name]["when"] = time.strftime("%Y-%m-%d %H:%M")
-        found[name]["cores"] = len(os.sched_getaffinity(0))
-        found[name]["load_before"] = before
-        print(name, json.dumps(found[name], indent=1), flush=True)
+            part: Found = {
+                "when": time.strftime("%Y-%m-%d %H:%M"),
+                "cores": len(os.sched_getaffinity(0)),
+                "load_before": os.getloadavg()[0],
+            }
+            part |= PARTS[name](Path(folder).resolve())
+        print(name, json.dumps(part, indent=1), flush=True)
+        found = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+        found[name] = part
         found["versions"] = {"python": platform.python_version(), **rundir.versions()}
         RESULT.write_text(json.dumps(found, indent=1) + "\n")
 
