@@ -193,7 +193,7 @@ def cartpole(home: Path) -> Found:
         "epochs=2,4,8", f"total_steps={most}", "sweep.trials=12",
         "sweep.objective=steps_to_threshold",
         "sweep.name=cartpole", "sweep.pruner=none", "sweep.reuse=true", "sweep.workers=4",
-        "sweep.confirm=2", "--json",
+        "sweep.finalists=3", "--json",
     ]  # fmt: skip
     result = json.loads(finished(start(home, *words)))
     rows = [row for row in trials(home, "cartpole") if row["state"] == "complete"]

@@ -58,9 +58,12 @@ class SweepConf:
     )  # fmt: skip
     prune_after: int = _key(5, "trials that are left alone by pruner=median first", low=0)
     confirm: int = _key(
-        3, "fresh seeds on which the winner is run again before it is called best", "runs", low=0
+        3,
+        "fresh seeds on which the finalists are run again before one is called best",
+        "runs",
+        low=0,
     )
-    finalists: int = _key(1, "best trials among which those runs decide", "trials", low=1)
+    finalists: int = _key(3, "best trials among which those runs decide", "trials", low=1)
     reuse: bool = _key(False, "trials share warm processes, started anew after any failure")
     storage: str | None = _key(
         None, "URL of a database that several computers share, such as postgresql://host/name; "

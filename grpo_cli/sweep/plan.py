@@ -104,7 +104,7 @@ class Plan:
     pruner: str = "median"
     prune_after: int = 5
     confirm: int = 3
-    finalists: int = 1
+    finalists: int = 3
     reuse: bool = False
     total_steps: int = 0
     eval_every: int = 1

@@ -167,7 +167,7 @@ def processes_here():
 
 SLOW = ["env=./own.py:Moody", "env.kwargs.mood=slow", "lr=interval(0.001,0.01)", *QUICK]
 SLOW += ["total_steps=2000", "save_every=200", "sweep.trials=6", "sweep.workers=2"]
-SLOW += ["sweep.confirm=1", "sweep.name=x", "sweep.pruner=none"]
+SLOW += ["sweep.confirm=1", "sweep.finalists=1", "sweep.name=x", "sweep.pruner=none"]
 
 
 @pytest.mark.slow

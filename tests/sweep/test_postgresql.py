@@ -84,7 +84,13 @@ def start(home, *words):
 def test_two_computers_share_a_sweep(url, tmp_path):
     """Two working folders that share nothing but the server, as two computers do."""
     words = ["env=CartPole-v1", "lr=interval(0.001,0.01)", *QUICK, "sweep.trials=8"]
-    words += ["sweep.confirm=2", "sweep.name=shared", f"sweep.storage={url}", "sweep.reuse=true"]
+    words += [
+        "sweep.confirm=2",
+        "sweep.finalists=1",
+        "sweep.name=shared",
+        f"sweep.storage={url}",
+        "sweep.reuse=true",
+    ]
     homes = [tmp_path / "one", tmp_path / "two"]
     started = [start(home, *words) for home in homes]
     codes = [process.wait() for process in started]
