@@ -182,6 +182,23 @@ def create(env_slug: str, name: str, seed: int, root: Path = ROOT) -> RunFolder:
     raise ConfigError(f"there are too many runs named {stem.name}", "give another name=")
 
 
+def create_at(path: Path) -> RunFolder:
+    """Make a run folder where somebody else gives it its name.
+
+    Raises:
+        ConfigError: it cannot be made, or is there.
+    """
+    try:
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be made: {error.strerror or error}", "give another sweep.name"
+        ) from error
+    run = RunFolder(path)
+    run.checkpoints.mkdir()
+    return run
+
+
 def metadata(env_id: str, seed: int) -> dict[str, Any]:
     """Return what identifies a run and the programs that made it."""
     return {

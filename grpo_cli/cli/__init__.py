@@ -22,6 +22,7 @@ from grpo_cli.cli import (
     report,
     repro,
     runs,
+    sweep,
     tensorboard,
     train,
     watch,
@@ -48,8 +49,8 @@ def grpo(context: typer.Context, version: flags.Version = False, help: flags.Hel
 
 
 for verb in (
-    train, evaluate, play, config, presets, envs, bench, watch, runs, plot, compare, report, export,
-    inspect, doctor, repro, tensorboard, complete,
+    train, sweep, evaluate, play, config, presets, envs, bench, watch, runs, plot, compare, report,
+    export, inspect, doctor, repro, tensorboard, complete,
 ):  # fmt: skip
     verb.register(app)
 

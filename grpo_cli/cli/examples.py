@@ -4,6 +4,7 @@ VERBS = (
     ("grpo train env=CartPole-v1", "train until it is solved"),
     ("grpo eval ckpt=last episodes=200", "score the newest run"),
     ("grpo train -m env=CartPole-v1 seed=0,1,2", "three seeds, one after the other"),
+    ("grpo sweep env=CartPole-v1 sweep.workers=2", "search for good settings"),
     ("grpo config env=CartPole-v1 lr=0.01", "where each value comes from"),
     ("grpo presets", "published systems, for preset=NAME"),
     ("grpo bench env=LunarLander-v3", "which settings suit this computer"),
@@ -43,6 +44,25 @@ ENVS = (
     ("grpo envs 'ALE/*'", "those whose id looks like this"),
     ("grpo envs dict", "those with such a space"),
     ("grpo envs --json", "for programs; one entry an id"),
+)
+SPACES = (
+    ("group_size=4,8,16", "one of these"),
+    ("preset=choice(dapo,gspo)", "whole groups as well"),
+    ("epochs=range(2,11,2)", "2, 4, 6, 8, 10"),
+    ("gamma=interval(0.9,0.999)", "any number between"),
+    ("lr=tag(log,interval(1e-4,1e-2))", "the same on a logarithmic scale"),
+    ("num_groups=int(interval(1,8))", "any whole number; int(tag(log,interval(8,128)))"),
+)
+SWEEP = (
+    ("grpo sweep env=CartPole-v1", "the space for its family, 20 trials"),
+    (
+        "grpo sweep env=CartPole-v1 'lr=tag(log,interval(1e-4,1e-2))' group_size=4,8,16 "
+        "sweep.trials=40 sweep.workers=2",
+        "typed again it goes on",
+    ),
+    ("grpo sweep env=Acrobot-v1 lr=1e-3,3e-3 epochs=4,8", "a full grid, four trials"),
+    ("grpo sweep env=Acrobot-v1 sweep.objective=steps_to_threshold sweep.seeds=3", ""),
+    ("grpo train --config-dir runs/sweeps/NAME experiment=best", "train with what was found"),
 )
 EVAL = (
     ("grpo eval ckpt=last", "the newest run, both modes"),

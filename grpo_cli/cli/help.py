@@ -1,18 +1,17 @@
 """The help pages. What they list is read from the schema and from conf/, never written twice."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import typer
-from rich.console import RenderableType
 from rich.text import Text
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from grpo_cli import __version__
 from grpo_cli.cli import examples
 from grpo_cli.cli.door import describe, leave
-from grpo_cli.cli.screen import columns, show
+from grpo_cli.cli.page import Page
 from grpo_cli.config import files
 from grpo_cli.config.schema import (
     COMPONENTS,
@@ -24,10 +23,9 @@ from grpo_cli.config.schema import (
     everyday,
 )
 from grpo_cli.config.suggest import did_you_mean
+from grpo_cli.config.sweep_schema import SweepConf
 from grpo_cli.config.values import Expected, typed
 from grpo_cli.errors import ConfigError
-
-Rows = Iterable[Sequence[str | Text]]
 
 # Click's base class of everything wrong with flags; Typer has no name of its own for it.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -89,7 +87,7 @@ class _Verb(TyperCommand):
         with _usage():
             return super().parse_args(ctx, args)
 
-    def sections(self, page: "Page") -> None:
+    def sections(self, page: Page) -> None:
         """Print what is particular to the verb."""
 
 
@@ -98,7 +96,7 @@ class TrainCommand(_Verb):
 
     usage = "grpo train [flags] env=... [key=value ...]"
 
-    def sections(self, page: "Page") -> None:
+    def sections(self, page: Page) -> None:
         """Print keys, components and examples."""
         page.rows("Keys", [_ENV_ROW, *_keys(EnvConf, "env."), *_keys()], header=_HEADER)
         page.rows("Components", _components(), header=("group", "choices, the default first"))
@@ -112,12 +110,30 @@ class TrainCommand(_Verb):
         page.rows("Hydra's flags", _HYDRA)
 
 
+class SweepCommand(_Verb):
+    """`grpo sweep`."""
+
+    usage = "grpo sweep [flags] env=... [key=sweep ...] [key=value ...] [sweep.trials=40 ...]"
+
+    def sections(self, page: Page) -> None:
+        """Print how settings are varied, keys, and examples."""
+        page.rows("What varies", examples.SPACES)
+        page.text(
+            "",
+            "Without any of these: sweep=NAME, a file of conf/sweep or of --config-dir, or the one",
+            f"for the environment ({', '.join(files.choices('sweep'))}).",
+        )
+        rows = [*_keys(SweepConf, "sweep."), ("env, lr, ...", "", "those of grpo train")]
+        page.rows("Keys", rows, header=_HEADER)
+        page.rows("Examples", examples.SWEEP)
+
+
 class EvalCommand(_Verb):
     """`grpo eval`."""
 
     usage = "grpo eval [flags] ckpt=... [key=value ...]"
 
-    def sections(self, page: "Page") -> None:
+    def sections(self, page: Page) -> None:
         """Print keys and examples."""
         page.rows("Keys", _keys(EvalConf), header=_HEADER)
         page.rows("Examples", examples.EVAL)
@@ -128,7 +144,7 @@ class ConfigCommand(_Verb):
 
     usage = "grpo config [flags] env=... [key=value ...]"
 
-    def sections(self, page: "Page") -> None:
+    def sections(self, page: Page) -> None:
         """Print how values win over each other."""
         page.text("Precedence", "default < component file < env file < preset < command line")
         page.rows("Examples", examples.CONFIG)
@@ -139,7 +155,7 @@ class PresetsCommand(_Verb):
 
     usage = "grpo presets [flags] [pattern]"
 
-    def sections(self, page: "Page") -> None:
+    def sections(self, page: Page) -> None:
         """Print what a preset is, and examples."""
         page.text(
             "Presets",
@@ -155,7 +171,7 @@ class EnvsCommand(_Verb):
 
     usage = "grpo envs [flags] [pattern]"
 
-    def sections(self, page: "Page") -> None:
+    def sections(self, page: Page) -> None:
         """Print what is listed, and examples."""
         page.text(
             "Environments",
@@ -170,7 +186,7 @@ class PathsCommand(_Verb):
 
     usage = "grpo inspect|repro [flags] RUN"
 
-    def sections(self, page: "Page") -> None:
+    def sections(self, page: Page) -> None:
         """Print examples."""
         rows = ((f"grpo {self.name} last", "the newest run"), (f"grpo {self.name} runs/...", ""))
         page.rows("Examples", rows)
@@ -181,7 +197,7 @@ class BenchCommand(_Verb):
 
     usage = "grpo bench [flags] [env=...] [budget=1m] [key=value ...]"
 
-    def sections(self, page: "Page") -> None:
+    def sections(self, page: Page) -> None:
         """Print keys, what comes of it, and examples."""
         page.rows("Keys", [*_keys(BenchConf), ("env, ...", "", "those of grpo train")], _HEADER)
         page.text(
@@ -197,7 +213,7 @@ class DoctorCommand(_Verb):
 
     usage = "grpo doctor [flags] [env=... | replay=RUN/crash-...]"
 
-    def sections(self, page: "Page") -> None:
+    def sections(self, page: Page) -> None:
         """Print examples."""
         page.rows("Examples", examples.DOCTOR)
 
@@ -207,7 +223,7 @@ class TensorboardCommand(_Verb):
 
     usage = "grpo tensorboard [flags] [run folders ...]"
 
-    def sections(self, page: "Page") -> None:
+    def sections(self, page: Page) -> None:
         """Print examples."""
         page.rows("Examples", (("grpo tensorboard", "all of runs/"),))
 
@@ -220,39 +236,6 @@ _HYDRA = (
     ("--config-dir DIR", "add a folder of your own config files"),
     ("--hydra-help", "all of them"),
 )
-
-
-class Page:
-    """A help page: a heading, then sections of aligned rows."""
-
-    def __init__(self, name: str, summary: str) -> None:
-        self._parts: list[RenderableType] = [Text.assemble((name, "bold"), f"  {summary}")]
-
-    def text(self, title: str, *lines: str) -> None:
-        """Add a section of plain lines; without a title it continues the section before."""
-        if title:
-            self._parts.append(Text(f"\n{title}", style="bold"))
-        self._parts += [Text(f"  {line}") for line in lines]
-
-    def rows(self, title: str, rows: Rows, header: Sequence[str] = (), align: Any = "left") -> None:
-        """Add a section of aligned rows; the first column stands out."""
-        cells = [list(row) for row in rows]
-        table = columns()
-        table.show_header = bool(header)
-        table.add_column("")
-        for index in range(len(cells[0])):
-            first, last = index == 0, index == len(cells[0]) - 1
-            table.add_column(
-                header[index] if header else "", style="cyan" if first else "",
-                justify=align if first else "left", no_wrap=not last, overflow="fold",
-            )  # fmt: skip
-        for row in cells:
-            table.add_row("", *(Text(cell) if isinstance(cell, str) else cell for cell in row))
-        self._parts += [Text(f"\n{title}", style="bold"), table]
-
-    def show(self) -> None:
-        """Print the page."""
-        show(*self._parts)
 
 
 def _keys(conf: type = TrainConf, prefix: str = "") -> list[tuple[str | Text, ...]]:

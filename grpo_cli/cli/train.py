@@ -46,7 +46,7 @@ def _run(words: Words, trust: bool, quiet: bool, json: bool) -> list[Record]:
     given = {key: value for key, _, value in (w.partition("=") for w in words.overrides)}
     if given.get("resume", "auto") not in ("auto", "null"):
         return [_resume(words, given, trust, quiet, json)]
-    from grpo_cli.config.compose import run
+    from grpo_cli.config.multirun import run
 
     stopped: list[Record] = []
 
@@ -93,7 +93,7 @@ def _resume(words: Words, given: dict[str, str], trust: bool, quiet: bool, json:
 def _train(composed: "Composed", trust: bool, quiet: bool, json: bool) -> Record:
     composed.check()
     if not trust:
-        _refuse_unnamed_code(composed)
+        refuse_unnamed_code(composed)
     # torch is imported here: everything that words can get wrong has been answered by now.
     from grpo_cli.config.jobs import train_job
     from grpo_cli.sinks.view import View
@@ -103,12 +103,17 @@ def _train(composed: "Composed", trust: bool, quiet: bool, json: bool) -> Record
         return train_job(composed.cfg, overrides=composed.overrides, view=view)
 
 
-def _refuse_unnamed_code(composed: "Composed") -> None:
-    """Import a person's own code only where this command line names it, not some config file."""
+def refuse_unnamed_code(composed: "Composed", words: list[str] | None = None) -> None:
+    """Import a person's own code only where this command line names it, not some config file.
+
+    Args:
+        composed: what would be trained.
+        words: of the command line, where they are not those that it was composed from.
+    """
     from grpo_cli.config.trust import own_code
     from grpo_cli.config.words import choices_in
 
-    named = {choice for word in composed.overrides for _, choice in choices_in(word)}
+    named = {choice for word in words or composed.overrides for _, choice in choices_in(word)}
     unnamed = [name for name in own_code(composed.cfg) if name not in named]
     if unnamed:
         raise ConfigError(

@@ -1,18 +1,12 @@
 """From words to a checked configuration, with or without Hydra's own command line."""
 
-import json
-import os
-import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from grpo_cli.config.check import check
@@ -20,8 +14,6 @@ from grpo_cli.config.explain import explained
 from grpo_cli.config.files import conf_dir, env_layer, find, leaves
 from grpo_cli.config.schema import COMPONENTS
 from grpo_cli.config.words import register, restore, rewrite
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -76,10 +68,10 @@ def compose_all(words: list[str], dirs: Iterable[Path | str] = ()) -> Composed:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             tree = hydra.compose("train", overrides, return_hydra_config=True)
     cfg = OmegaConf.masked_copy(tree, [str(key) for key in tree if key != "hydra"])
-    return _composed(cfg, tree.hydra, absolute)
+    return composed_of(cfg, tree.hydra, absolute)
 
 
-def _composed(cfg: DictConfig, own: Any, absolute: Mapping[str, str]) -> Composed:
+def composed_of(cfg: DictConfig, own: Any, absolute: Mapping[str, str]) -> Composed:
     """Keep what Hydra's own node `own` knows about how `cfg` came about."""
     shipped = conf_dir()
     # Unresolved: Hydra keeps `lr=${gamma}` among the words, where it means nothing.
@@ -115,55 +107,3 @@ def _leave_out(composed: Composed) -> None:
             continue
         with open_dict(composed.cfg):
             composed.cfg[group].pop(name, None)
-
-
-def run(
-    flags: list[str],
-    words: list[str],
-    job: Callable[[Composed], Record],
-    dirs: Iterable[Path | str] = (),
-) -> list[Record]:
-    """Hand words to `hydra.main`, which calls `job` once, or once per job of a sweep.
-
-    Records travel through files, so that a launcher may run jobs in other processes.
-
-    Args:
-        flags: Hydra's own flags with their values, such as `["-m"]`.
-        words: `key=value` overrides.
-        job: turns a composed, unchecked configuration into a JSON-ready record; must not raise.
-        dirs: the folders named by `--config-dir` among the flags.
-
-    Returns:
-        The records in the order of the jobs; empty when Hydra only showed something.
-
-    Raises:
-        ConfigError: Hydra could not compose it.
-    """
-    folders = tuple(Path(folder).absolute() for folder in dirs)
-    with explained(folders), tempfile.TemporaryDirectory(prefix="grpo-") as scratch:
-        absolute = register(words, folders)
-
-        def task(cfg: DictConfig) -> None:
-            own = HydraConfig.get()
-            number = 0 if OmegaConf.is_missing(own.job, "num") else own.job.num
-            record = job(_composed(cfg, own, absolute))
-            text = json.dumps(record, default=float)
-            Path(scratch, f"{number:06d}.json").write_text(text, encoding="utf-8")
-
-        # The basic sweeper writes multirun.yaml into its folder, whatever it is told.
-        overrides = [f"hydra.sweep.dir='{scratch}'", *map(rewrite, words)]
-        with _argv([sys.argv[0], *flags, *overrides]):
-            hydra.main(str(conf_dir()), "train", version_base="1.3")(task)()
-        return [json.loads(p.read_text("utf-8")) for p in sorted(Path(scratch).glob("*.json"))]
-
-
-@contextmanager
-def _argv(words: list[str]) -> Iterator[None]:
-    """Let Hydra's argument parser see `words`, and exceptions come out of it."""
-    before = sys.argv
-    sys.argv = words
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        yield
-    finally:
-        sys.argv = before

@@ -74,6 +74,8 @@ def no_choice(group: str, choice: str, dirs: Dirs = ()) -> ConfigError:
         return ConfigError(f"no environment called {choice}", guess or f"write {ENV_FORMS}")
     own = f", or your own code: {group}=my_pkg.fn" if group in NAMED else ""
     guess = did_you_mean(choice, names)
+    if group == "experiment":
+        guess = guess or "name the folder that has it: --config-dir runs/sweeps/<name>"
     if group == "preset":
         guess = f"{guess} grpo presets lists them".lstrip()
     return ConfigError(f"no {group} called {choice}", guess or f"choose {listed(names, 'or')}{own}")

@@ -68,6 +68,22 @@ def find(group: str, choice: str, dirs: tuple[Path, ...] = ()) -> Layer | None:
     return None
 
 
+def chosen_in(experiment: str, dirs: tuple[Path, ...]) -> dict[str, str]:
+    """Return the choices that a file of the group `experiment` makes: `{"env": "CartPole-v1"}`."""
+    for folder in dirs:
+        path = folder / "experiment" / f"{experiment}.yaml"
+        if path.is_file():
+            content = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506
+            listed = content.get("defaults", []) if isinstance(content, dict) else []
+            pairs = [pair for entry in listed if isinstance(entry, dict) for pair in entry.items()]
+            return {
+                str(group).removeprefix("override /"): choice
+                for group, choice in pairs
+                if isinstance(choice, str)
+            }
+    return {}
+
+
 def env_layer(env_id: str, dirs: tuple[Path, ...] = ()) -> Layer | None:
     """Return the file of an environment, else that of its family, if there is one."""
     return find("env", env_id, dirs) or find("env", family(env_id) or "")

@@ -1,6 +1,7 @@
 """The two jobs of the main verbs, from a checked config to a summary."""
 
 import time
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,8 @@ from grpo_cli.sinks.view import View
 from grpo_cli.stop import Stop
 from grpo_cli.train import Parts, Progress, train
 
+MakeRun = Callable[[str, str, int], RunFolder]
+
 
 def train_job(
     cfg: DictConfig,
@@ -39,7 +42,8 @@ def train_job(
     overrides: list[str],
     view: View,
     resumed: Resumed | None = None,
-    root: Path = rundir.ROOT,
+    make_run: MakeRun = rundir.create,
+    swept: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train a policy and score it.
 
@@ -51,7 +55,8 @@ def train_job(
         overrides: the words of the command line, kept with the run.
         view: what a person sees.
         resumed: a run to go on with; `resume=auto` looks for one itself.
-        root: where new run folders are made.
+        make_run: `f(env slug, name, seed)` makes the folder of a new run.
+        swept: the settings in which the trials of a sweep differ.
 
     Returns:
         The summary that is also written to `summary.json`.
@@ -80,12 +85,12 @@ def train_job(
         at = None if resumed is None else built.load(resumed.saved, resumed.path)
         if at is not None and resumed is not None and "stop_at" in resumed.changed:
             at.reached = False
-        run = _make_run(cfg, words, built, overrides, root) if resumed is None else resumed.run
+        run = _fill(make_run, cfg, words, built, overrides) if resumed is None else resumed.run
         stack.callback(run.discard_if_empty)
         stack.enter_context(run.alone())
         if resumed is not None and at is not None:
             _take_up(cfg, resumed, at, overrides, view)
-        sinks = make_sinks(cfg, words, run, built, view, at, clock)
+        sinks = make_sinks(cfg, words, run, built, view, at, clock, swept)
         for sink in sinks:
             stack.callback(sink.close)
         judge = _evaluator(words, built.source, words["seed"], Use.CHECK)
@@ -247,12 +252,12 @@ def _evaluator(words: dict[str, Any], source: EnvSource, seed: int, use: Use) ->
     return Evaluator(source, seed, use, words["backend"].get("timeout_s"))
 
 
-def _make_run(
-    cfg: DictConfig, words: dict[str, Any], built: Built, overrides: list[str], root: Path
+def _fill(
+    make_run: MakeRun, cfg: DictConfig, words: dict[str, Any], built: Built, overrides: list[str]
 ) -> RunFolder:
     """Make the run folder and what identifies it; a folder that cannot be filled is removed."""
     source = built.source
-    run = rundir.create(source.slug, words["name"], words["seed"], root)
+    run = make_run(source.slug, words["name"], words["seed"])
     text = OmegaConf.to_yaml(cfg, resolve=False)
     meta = rundir.metadata(source.id, words["seed"])
     meta |= mark(text, cfg)

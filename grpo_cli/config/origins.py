@@ -19,7 +19,8 @@ def origins(composed: Composed) -> dict[str, str]:
     """Return `{dotted key: origin}` for every leaf of the tree.
 
     An origin is `command line`, a file (`conf/env/CartPole-v1.yaml`), or `default`. Of several
-    that set a key the last wins: default < component file < env file < preset < command line.
+    that set a key the last wins: default < component file < env file < preset < experiment <
+    command line.
     """
     tree: Any = OmegaConf.to_container(composed.cfg)
     layers = list(_layers(composed))
@@ -29,7 +30,7 @@ def origins(composed: Composed) -> dict[str, str]:
 def _layers(composed: Composed) -> Iterator[tuple[str, set[str]]]:
     """Yield `(origin, keys set there)`, the strongest first."""
     yield COMMAND_LINE, _words(composed)
-    for group in ("preset", "env", *COMPONENTS):
+    for group in ("experiment", "preset", "env", *COMPONENTS):
         chosen = composed.choices.get(group)
         for choice in chosen if isinstance(chosen, list) else [chosen]:
             if group == "env":

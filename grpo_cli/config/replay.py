@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,8 @@ def repro(word: str, *, view: View, trusted: bool) -> dict[str, Any]:
     view.notice(f"training {run.path} again, {len(before):,} updates")
     with tempfile.TemporaryDirectory(prefix="grpo-repro-") as scratch:
         cfg.sinks = {}
-        summary = train_job(cfg, overrides=[], view=view, root=Path(scratch))
+        make_run = partial(rundir.create, root=Path(scratch))
+        summary = train_job(cfg, overrides=[], view=view, make_run=make_run)
         again = RunFolder(Path(summary["run"]))
         difference = _difference(before, _metrics(again))
         twin = again.checkpoints / last.name

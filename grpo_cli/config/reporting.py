@@ -1,5 +1,6 @@
 """Where the metrics of a training run go, and the report at its end."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -27,8 +28,12 @@ def make_sinks(
     view: View,
     at: Progress | None,
     clock: Nested | None = None,
+    swept: Mapping[str, Any] | None = None,
 ) -> list[Sink]:
-    """Make the sinks of a run; `at` is where a resumed one stands, `clock` a profile's."""
+    """Make the sinks of a run; `at` is where a resumed one stands, `clock` a profile's.
+
+    Of a sweep's trials TensorBoard shows first the settings in which they differ.
+    """
     if words["video_every"] is not None:
         video.check_renders(built.source)
     updates = 0 if at is None else at.update
@@ -42,7 +47,8 @@ def make_sinks(
         # Unresolved as well: what stands in an environment variable may be a secret.
         written: Any = OmegaConf.to_container(cfg, resolve=False)
         after = None if at is None else (at.steps, at.update)
-        board = TensorBoard(run.path, text, _flat(written), words["log_every"], after)
+        settings = _flat(written) | dict(swept or {})
+        board = TensorBoard(run.path, text, settings, words["log_every"], after, swept or ())
         sinks.append(board)
     for name in TRACKERS.keys() & words["sinks"].keys():
         written = OmegaConf.to_container(cfg, resolve=False)

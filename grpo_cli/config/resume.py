@@ -210,8 +210,8 @@ def _change(cfg: DictConfig, word: str) -> None:
 
 def _choose(cfg: DictConfig, group: str, choices: list[str]) -> None:
     """Put another component into a saved config."""
-    if group == "preset":
-        raise ConfigError("a resumed run cannot change its preset", "name single keys instead")
+    if group in ("preset", "experiment"):
+        raise ConfigError(f"a resumed run cannot change its {group}", "name single keys instead")
     if group == "env":
         if absolute(choices[0]) != cfg.env.id:
             raise ConfigError(

@@ -191,7 +191,7 @@ COMPONENTS = (
 )  # fmt: skip
 """Top-level nodes that are filled by a choice: `loss=clip`."""
 
-GROUPS = ("env", *COMPONENTS, "preset")
+GROUPS = ("env", *COMPONENTS, "preset", "experiment")
 """Every config group a person may choose from."""
 
 NAMED = tuple(group for group in COMPONENTS if group not in ("eval", "checkpoint"))

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import QuotedString
 
 from grpo_cli.config import env_ids
-from grpo_cli.config.files import find
+from grpo_cli.config.files import chosen_in, find
 from grpo_cli.config.schema import (
     ALIASES,
     GROUPS,
@@ -82,6 +82,8 @@ def register(words: list[str], dirs: Dirs = ()) -> dict[str, str]:
         if env_ids.family(env_id) is None:  # hundreds of games and levels would cost 0.1 s
             _offer("env", env_id, dirs)
     chosen = [pair for word in words for pair in choices_in(word)]
+    files = [choice for group, choice in chosen if group == "experiment"]
+    chosen += [pair for choice in files for pair in chosen_in(choice, dirs).items()]
     for group, choice in chosen:
         if _has_no_file(group, choice):
             _offer(group, choice, dirs)

@@ -7,7 +7,7 @@ Importing this loads TensorBoard's protocol buffers (0.2 s); `TensorBoard` does 
 # pyright: reportAttributeAccessIssue=false
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -28,6 +28,8 @@ HPARAM_METRICS = (
     "eval/sampled/mean_reward",
     "rollout/ep_rew_mean",
 )
+# The same of a trial of a sweep, written when it is over.
+OBJECTIVE = "sweep/objective"
 HISTOGRAM_BINS = 30
 
 Value: TypeAlias = Summary.Value
@@ -86,19 +88,22 @@ def histogram(tag: str, sample: np.ndarray) -> Value:
     return Value(tag=tag, histo=proto)
 
 
-def session_start(hparams: Mapping[str, HParam]) -> list[Value]:
+def session_start(hparams: Mapping[str, HParam], swept: Collection[str] = ()) -> list[Value]:
     """What makes the HParams tab list this run: its columns, and this run's values.
 
-    TensorBoard takes the columns from the first run it finds, so every run writes them.
+    TensorBoard takes the columns from the first run it finds, so every run writes them. Of the
+    trials of a sweep, which differ in the settings `swept`, the others are hidden at first.
     """
     known = {name: value for name, value in hparams.items() if value is not None}
     experiment = api_pb2.Experiment(
         # A column that is not said to differ between runs is hidden.
         hparam_infos=[
-            api_pb2.HParamInfo(name=n, type=_type(v), differs=True) for n, v in known.items()
+            api_pb2.HParamInfo(name=n, type=_type(v), differs=not swept or n in swept)
+            for n, v in known.items()
         ],
         metric_infos=[
-            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in HPARAM_METRICS
+            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag))
+            for tag in (*([OBJECTIVE] if swept else []), *HPARAM_METRICS)
         ],
         time_created_secs=time.time(),
     )

@@ -7,7 +7,7 @@ to the file ourselves also means that a full disk is seen where it happens.
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ class TensorBoard:
         log_every: of every so many updates the first is logged; one with an evaluation always is.
         after: env steps and updates of the checkpoint that a resumed run goes on from; what was
             logged beyond it is no longer shown.
+        swept: settings in which the trials of a sweep differ, which the HParams tab shows first.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class TensorBoard:
         hparams: "Mapping[str, HParam]",
         log_every: int = 1,
         after: tuple[int, int] | None = None,
+        swept: Collection[str] = (),
     ) -> None:
         # TensorBoard takes 0.2 s to import, which only a training run should pay.
         from tensorboard.summary.writer.record_writer import RecordWriter
@@ -54,7 +56,7 @@ class TensorBoard:
         self._records.write(summaries.version())
         if after is not None:
             self._records.write(summaries.restart(after[0] + 1))
-        start = [summaries.text("config", config_text), *summaries.session_start(hparams)]
+        start = [summaries.text("config", config_text), *summaries.session_start(hparams, swept)]
         self._record(0, [*start, layout.layout()])
 
     def write(self, step: int, metrics: Metrics) -> None:

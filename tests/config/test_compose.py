@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from grpo_cli.config import files
-from grpo_cli.config.compose import compose, compose_all, run
+from grpo_cli.config.compose import compose, compose_all
+from grpo_cli.config.multirun import run
 from grpo_cli.config.schema import COMPONENTS, GROUPS
 from grpo_cli.errors import ConfigError, GrpoError, MissingPackage
 
@@ -17,7 +18,7 @@ CARTPOLE = "env=CartPole-v1"
 TOGETHER = {
     group: [name for name in files.choices(group) if (group, name) != ("loss", "all_action")]
     for group in GROUPS
-    if group not in ("group", "preset")
+    if group not in ("group", "preset", "experiment")
 }
 EVERY_CHOICE = [
     *(

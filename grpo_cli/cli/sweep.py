@@ -1,0 +1,104 @@
+"""`grpo sweep`: search for settings, trial by trial."""
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from grpo_cli.cli import flags
+from grpo_cli.cli.door import door
+from grpo_cli.cli.help import SweepCommand
+from grpo_cli.cli.words import arrange
+from grpo_cli.errors import EnvError, Stopped
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("sweep", cls=SweepCommand, context_settings=flags.KEEP_ORDER)(sweep)
+
+
+def sweep(
+    context: typer.Context,
+    quiet: flags.Quiet = False,
+    json: flags.Json = False,
+    debug: flags.Debug = False,
+    help: flags.Help = False,
+    trust: flags.Trust = False,
+) -> None:
+    """Search for good settings: many trials, then the best again on fresh seeds."""
+    with door(debug):
+        own = [word for word in context.args if word.startswith(("sweep.", "sweep="))]
+        words = arrange([word for word in context.args if word not in own], flags=["--config-dir"])
+        from grpo_cli.cli.train import refuse_unnamed_code
+        from grpo_cli.config.sweeping import plan_of
+
+        asked = [*own, *words.overrides]
+        plan, corners = plan_of(asked, words.dirs, trusted=trust, command=context.args)
+        if not trust:
+            for corner in corners:
+                refuse_unnamed_code(corner, words.overrides)
+        from grpo_cli.cli.sweep_screen import Silent, picture, show_sweep
+
+        with picture(plan) if not (quiet or json) else Silent() as screen:
+            result, rows = _work(plan, screen)
+        if json:
+            from grpo_cli.cli.screen import show_json
+
+            show_json(result)
+        elif quiet:
+            typer.echo(result["folder"])
+        else:
+            show_sweep(plan, result, rows)
+        if result["best"] is None:
+            raise EnvError(
+                f"none of {result['trials']} trials can be called best",
+                f"see {result['folder']}/trials.csv, and log.txt of a trial",
+            )
+
+
+def _work(plan: Any, screen: Any) -> tuple[dict[str, Any], list[Any]]:
+    """Run the sweep and write its files; interrupted, those of what there is."""
+    from grpo_cli.config.sweeping import experiment
+    from grpo_cli.sweep import results
+    from grpo_cli.sweep.claims import Claims
+    from grpo_cli.sweep.loop import Loop
+    from grpo_cli.sweep.study import Study
+
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    study = Study(plan)
+    claims = Claims(study.engine, plan.name, plan.folder)
+    loop = Loop(plan, study, claims, screen, _writer(plan))
+    try:
+        with study.reachable():
+            rows = loop.run()
+    except Stopped:
+        rows = claims.rows()
+        if any(row.over for row in rows):
+            results.write_result(plan, results.result_of(plan, rows, study.importances()))
+        raise
+    result = results.result_of(plan, rows, study.importances())
+    if result["best"] is not None:
+        path = plan.folder / "experiment" / "best.yaml"
+        path.parent.mkdir(exist_ok=True)
+        results.write_whole(path, experiment(plan, result["best"]))
+    from grpo_cli.sweep.plots import draw
+
+    result["plots"] = draw(plan, study)
+    results.write_result(plan, result)
+    return result, rows
+
+
+def _writer(plan: Any) -> Callable[[list[Any]], None]:
+    """Return what writes the files of a sweep after every trial."""
+    from grpo_cli.sweep import results
+
+    shown: set[int] = set()
+
+    def write(rows: list[Any]) -> None:
+        results.write_trials(plan, rows)
+        for row in rows:
+            if row.kind == "trial" and row.over and row.number not in shown:
+                shown.add(row.number)
+                results.show_in_tensorboard(plan, row)
+
+    return write

@@ -1,0 +1,1 @@
+"""Searching for settings: spaces, claims, trials, what came of them. Only `study` knows Optuna."""

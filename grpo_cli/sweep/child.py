@@ -1,0 +1,93 @@
+"""A process that trains: jobs go in and events come out, a line of JSON each.
+
+The other end is `grpo_cli.cli.trial`, which dies with us, whatever kills us.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+Event = dict[str, Any]
+
+DYING_S = 5.0
+"""How long a process that has fallen silent may take to end."""
+PROGRAM = "grpo_cli.cli.trial"
+
+
+class Child:
+    """A process that trains.
+
+    Args:
+        log: file for what it prints until its first job.
+
+    Attributes:
+        events: file descriptor that becomes readable when it has something to say.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self.events, theirs = os.pipe()
+        theirs_in, ours = os.pipe()
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - ourselves
+                [sys.executable, "-m", PROGRAM, str(theirs), str(os.getpid())],
+                stdin=theirs_in, stdout=output, stderr=output, pass_fds=(theirs,),
+                start_new_session=True,  # Ctrl-C in a terminal is ours to hear
+            )  # fmt: skip
+        os.close(theirs)
+        os.close(theirs_in)
+        self._jobs = os.fdopen(ours, "wb")
+        os.set_blocking(self.events, False)
+        self._rest = b""
+        self._ended = self._closed = False
+
+    def send(self, job: Event) -> None:
+        """Give it a job; one that has died meanwhile is found dead when its events end."""
+        with suppress(BrokenPipeError):
+            self._jobs.write(json.dumps(job).encode() + b"\n")
+            self._jobs.flush()
+
+    def heard(self) -> Iterator[Event]:
+        """Yield the events that have come in."""
+        while not self._closed and not self._ended:
+            try:
+                chunk = os.read(self.events, 65536)
+            except BlockingIOError:
+                return
+            self._ended = not chunk
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            yield from (json.loads(line) for line in lines)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will be heard of it."""
+        return self._ended
+
+    def stop(self) -> None:
+        """Ask it to save and end its job."""
+        if self._process.poll() is None:
+            self._process.terminate()
+
+    def kill(self) -> str:
+        """End it for good, and say how it ended: `exit code 3`, `killed by SIGKILL`."""
+        until = time.monotonic() + (DYING_S if self._ended else 0.0)
+        with suppress(BrokenPipeError):
+            self._jobs.close()
+        while self._process.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)
+        if self._process.poll() is None:
+            self._process.kill()
+        code = self._process.wait()
+        if not self._closed:
+            os.close(self.events)
+            self._closed = self._ended = True
+        if code < 0:
+            return f"killed by {signal.Signals(-code).name}"
+        return f"exit code {code}"
