@@ -20,6 +20,7 @@ from grpo_cli.groups.ahead import Cost, LookAhead, discounted
 from grpo_cli.groups.packing import finite
 from grpo_cli.groups.visits import Trail, Visits
 from grpo_cli.policies import Acts, Policy
+from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.rollout import Floats, Ints, Rollout, tensors
 from grpo_cli.transitions import TransitionReward
 
@@ -58,6 +59,7 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
         seed: the run's seed.
         gamma: discount within a value.
         reward: of a transition; None: the environment's own.
+        ranks: who draws further groups, from walks of their own.
         actions: `drawn` from the policy | `all` of a discrete space.
         horizon: steps of a look-ahead, the tried action included; None: to the episode's end.
         shared_noise: after the tried actions, those of a state get the same action noise; an action
@@ -82,6 +84,7 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
         seed: int,
         gamma: float = 1.0,
         reward: TransitionReward | None = None,
+        ranks: Ranks = ALONE,
         *,
         actions: str = "drawn",
         horizon: int | None = 20,
@@ -103,7 +106,7 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
                 f"set group_size={family.num_outputs}",
             )
         super().__init__(
-            simulator, codec, num_groups, group_size, seed, gamma, reward,
+            simulator, codec, num_groups, group_size, seed, gamma, reward, ranks,
             horizon=horizon, shared_noise=shared_noise, state_frac=state_frac, walks=walks,
         )  # fmt: skip
         self.actions = actions
@@ -208,7 +211,7 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
             truncated=np.zeros(count, dtype=bool),  # an action is not cut off by a time limit
             **cost.facts(visits, state),
         )
-        return finite(rollout)
+        return finite(self._shared(rollout))
 
 
 class _Best:
