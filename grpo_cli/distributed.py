@@ -5,12 +5,9 @@ rank 0, or exchanged first.
 """
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,14 +20,6 @@ from grpo_cli.ranks import Array, Moments, Ranks
 from grpo_cli.stop import Dropped
 
 T = TypeVar("T")
-
-HOST = "127.0.0.1"
-# A rank that does not answer for so long hangs; evaluations and slow environments are waited for.
-TIMEOUT = timedelta(minutes=30)
-START = timedelta(minutes=5)
-POLL_S = 0.1  # between looks at processes that are starting
-STORE = "GRPO_STORE"  # port of the meeting point, where this program started the others
-PATIENCE_S = 10.0  # that they get to end by themselves
 
 FINE, DROPPED, NON_FINITE = range(3)
 
@@ -82,9 +71,8 @@ class World(Ranks):
         # Every rank sends as much: gloo takes no lengths.
         padded = moved.new_zeros((max(counts), *moved.shape[1:]))
         padded[: len(moved)] = moved
-        parts = [torch.empty_like(padded) for _ in counts]
         with self._talk():
-            dist.all_gather(parts, padded)
+            parts = self._gathered(padded)
         joined = torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
         first = sum(counts[: self.rank])
         mine = slice(first, first + len(moved))
@@ -101,7 +89,8 @@ class World(Ranks):
 
     def pooled(self, moments: Moments) -> Moments:
         """Pool the moments of a sample with those of the other ranks."""
-        return self._pooled([moments])[0]
+        arrays = (torch.as_tensor(x).cpu().numpy() for x in (moments.mean, moments.squares))
+        return self._pooled([Moments(moments.count, *arrays)])[0]
 
     def _pooled(self, samples: list[Moments]) -> list[Moments]:
         """Pool each sample's moments (Chan et al. 1983): two sums for all of them."""
@@ -114,10 +103,8 @@ class World(Ranks):
 
     def decide(self, value: T) -> T:
         """Return what rank 0 said."""
-        said = [value if self.rank == 0 else None]
         with self._talk():
-            dist.broadcast_object_list(said, src=0)
-        return said[0]  # type: ignore[return-value]
+            return self._told(value)
 
     def together(self, work: Callable[[], T]) -> T:
         """Do what may end on one rank alone; it then ends on all of them in the same way."""
@@ -134,10 +121,12 @@ class World(Ranks):
         if worst == DROPPED:
             raise Dropped
         if worst == NON_FINITE:
-            said: list[Any] = [None] * self.size
-            with self._talk():
-                dist.all_gather_object(said, error and (error.what, error.fix))
-            raise NonFinite(*next(filter(None, said)), error.rollout if error else done)
+            first = self._all_reduce(
+                torch.tensor([float(self.rank if state == NON_FINITE else self.size)]),
+                dist.ReduceOp.MIN,
+            )
+            what, fix = self._told((error.what, error.fix) if error else ("", ""), int(first))
+            raise NonFinite(what, fix, error.rollout if error else done)
         return done  # type: ignore[return-value]
 
     def add(self, *tensors: torch.Tensor) -> Sequence[torch.Tensor]:
@@ -174,21 +163,34 @@ class World(Ranks):
         with self._talk():
             return self._all_reduce(torch.tensor(value, dtype=torch.float64), how).numpy()
 
-    def _all_reduce(self, value: torch.Tensor, how: Any) -> torch.Tensor:  # noqa: ANN401
-        with _lost(self):
-            dist.all_reduce(value, how)
-        return value
-
     @contextmanager
     def _talk(self) -> Iterator[None]:
         began = time.perf_counter()
-        with _lost(self):
-            yield
+        yield
         self._talked += time.perf_counter() - began
+
+    # All that is asked of torch.distributed.
+
+    def _all_reduce(self, value: torch.Tensor, how: Any) -> torch.Tensor:  # noqa: ANN401
+        with lost(self):
+            dist.all_reduce(value, how)
+        return value
+
+    def _gathered(self, value: torch.Tensor) -> list[torch.Tensor]:
+        parts = [torch.empty_like(value) for _ in range(self.size)]
+        with lost(self):
+            dist.all_gather(parts, value)
+        return parts
+
+    def _told(self, value: T, source: int = 0) -> T:
+        said = [value if self.rank == source else None]
+        with lost(self):
+            dist.broadcast_object_list(said, src=source)
+        return said[0]  # type: ignore[return-value]
 
 
 @contextmanager
-def _lost(world: World) -> Iterator[None]:
+def lost(world: World) -> Iterator[None]:
     """Say in words that another rank is gone."""
     try:
         yield
@@ -197,105 +199,3 @@ def _lost(world: World) -> Iterator[None]:
             f"process {world.rank} of {world.size} lost another one, which ended or hangs",
             "see above for its error; grpo train resume=last goes on from the last checkpoint",
         ) from error
-
-
-def given() -> tuple[int, int] | None:
-    """Return rank and size where a launcher such as torchrun has started this process."""
-    size = int(os.environ.get("WORLD_SIZE", 1))
-    return (int(os.environ["RANK"]), size) if size > 1 and "RANK" in os.environ else None
-
-
-@contextmanager
-def joined(world: World) -> Iterator[None]:
-    """Meet the others of a launcher, which has put where into the environment."""
-    store = None
-    if STORE in os.environ:
-        port = int(os.environ[STORE])
-        store = dist.TCPStore(HOST, port, world.size, is_master=False, timeout=START)
-        store.set(_here(world.rank), "")
-    with _met(world, store):
-        yield
-
-
-@contextmanager
-def started(world: World) -> Iterator[None]:
-    """Start the other processes on this computer, and be their rank 0 until the block ends.
-
-    They run `grpo train` too, which does what rank 0 says where it is another rank.
-
-    Raises:
-        RankLost: one of them ended before all had met.
-    """
-    processes = world.size
-    store = dist.TCPStore(HOST, 0, processes, is_master=True, wait_for_workers=False)
-    place = {STORE: str(store.port), "WORLD_SIZE": str(processes)}
-    place |= {"LOCAL_WORLD_SIZE": str(processes), "GLOO_SOCKET_IFNAME": "lo"}
-    before = os.environ.get("GLOO_SOCKET_IFNAME")
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    # Ctrl-C reaches a whole process group: this process alone decides what it means.
-    others = [
-        subprocess.Popen(
-            [sys.executable, "-m", "grpo_cli", "train"],
-            env={**os.environ, **place, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdin=subprocess.DEVNULL,
-            process_group=0,
-        )
-        for rank in range(1, processes)
-    ]
-    try:
-        _await(store, others)
-        with _met(world, store):
-            yield
-    finally:
-        _end(others)
-        if before is None:
-            del os.environ["GLOO_SOCKET_IFNAME"]
-
-
-@contextmanager
-def _met(world: World, store: dist.Store | None) -> Iterator[None]:
-    """Be one of the ranks until the block ends."""
-    place = {"store": store, "rank": world.rank, "world_size": world.size}
-    with _lost(world):
-        backend = _backend(world.size)
-        dist.init_process_group(backend, timeout=TIMEOUT, **(place if store else {}))
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
-
-
-def _backend(size: int) -> str:
-    """Choose NCCL where each process of this computer can have a GPU of its own, as it needs."""
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", size))
-    nccl = dist.is_nccl_available() and 0 < here <= torch.cuda.device_count()
-    return "cpu:gloo,cuda:nccl" if nccl else "gloo"
-
-
-def _here(rank: int) -> str:
-    return f"here/{rank}"
-
-
-def _await(store: dist.Store, others: list[subprocess.Popen[bytes]]) -> None:
-    """Wait until all have come, as long as all live."""
-    names = [_here(rank) for rank in range(1, len(others) + 1)]
-    while not store.check(names):
-        for rank, process in enumerate(others, 1):
-            if process.poll() is not None:
-                raise RankLost(
-                    f"process {rank} of {len(others) + 1} ended while starting: "
-                    f"exit {process.returncode}",
-                    "see above for its error",
-                )
-        time.sleep(POLL_S)
-
-
-def _end(others: list[subprocess.Popen[bytes]]) -> None:
-    """Let them end by themselves, then end them."""
-    deadline = time.monotonic() + PATIENCE_S
-    for process in others:
-        try:
-            process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()

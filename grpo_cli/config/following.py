@@ -57,7 +57,8 @@ def choose_ranks(words: dict[str, Any]) -> Ranks:
     """
     if words["processes"] == 1 and "WORLD_SIZE" not in os.environ:
         return ALONE
-    from grpo_cli.distributed import World, given
+    from grpo_cli.distributed import World
+    from grpo_cli.launch import given
 
     launched = given()
     size = words["processes"] if launched is None else launched[1]
@@ -81,7 +82,7 @@ def met(ranks: Ranks) -> Iterator[None]:
     if ranks.size == 1:
         yield
         return
-    from grpo_cli.distributed import given, joined, started
+    from grpo_cli.launch import given, joined, started
 
     with joined(ranks) if given() else started(ranks):
         yield
@@ -99,7 +100,8 @@ def follow() -> None:
     Raises:
         GrpoError: this process cannot go on, or another one is gone.
     """
-    from grpo_cli.distributed import World, given, joined
+    from grpo_cli.distributed import World
+    from grpo_cli.launch import given, joined
 
     rank, size = given() or (0, 1)
     ranks = World(rank, size)
