@@ -1,7 +1,9 @@
 """The two jobs of the main verbs, from a checked config to a summary."""
 
+import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +17,7 @@ from grpo_cli.config import build
 from grpo_cli.config.absolute import name_absolutely
 from grpo_cli.config.build_env import build_env
 from grpo_cli.config.built import Built, build_all, require_env, take
+from grpo_cli.config.clusters import train_on_cluster
 from grpo_cli.config.following import (
     Plan,
     choose_ranks,
@@ -50,6 +53,7 @@ def train_job(
     view: View,
     resumed: Resumed | None = None,
     root: Path = rundir.ROOT,
+    made: Callable[[RunFolder], object] = lambda _: None,
 ) -> dict[str, Any]:
     """Train a policy and score it.
 
@@ -62,6 +66,7 @@ def train_job(
         view: what a person sees.
         resumed: a run to go on with; `resume=auto` looks for one itself.
         root: where new run folders are made.
+        made: hears of the run folder before anything is learned.
 
     Returns:
         The summary that is also written to `summary.json`.
@@ -76,6 +81,8 @@ def train_job(
         tune(cfg, overrides, view)
     if cfg.resume == "auto":
         resumed = same_run(cfg, view.warn)
+    if cfg.cluster.name != "none" and "RANK" not in os.environ:
+        return train_on_cluster(cfg, overrides=overrides, view=view, resumed=resumed)
     profiled, cfg.tune = cfg.profile, "none"
     # Words of this command, not of the run.
     cfg.resume, cfg.resume_changes, cfg.profile = None, "ask", False
@@ -93,6 +100,7 @@ def train_job(
             at.reached = False
         company.enter_context(met(ranks))
         run = _make_run(cfg, words, built, overrides, root) if resumed is None else resumed.run
+        made(run)
         stack.callback(run.discard_if_empty)
         stack.enter_context(run.alone())
         if resumed is not None and at is not None:

@@ -31,7 +31,8 @@ Tree = dict[str, Any]
 
 HARMLESS = (
     "total_steps", "stop_at", "eval_every", "save_every", "log_every", "max_time", "nan", "name",
-    "profile", "tune", "processes", "resume", "resume_changes", "eval", "checkpoint", "sinks",
+    "profile", "tune", "processes", "resume", "resume_changes", "eval", "checkpoint",
+    "cluster", "sinks",
 )  # fmt: skip
 """Keys that do not move the policy; a resumed run may change them and learn as it would have."""
 

@@ -119,6 +119,14 @@ COMPONENT_RULES: dict[str, Rule] = {
     "backend.timeout_s": _POSITIVE,
     "eval.episodes": _COUNT,
     "eval.final_episodes": _COUNT,
+    "cluster.address": Rule(kind=str, optional=True),
+    "cluster.executor": Rule(choices=("slurm", "local")),
+    "cluster.nodes": _COUNT,
+    "cluster.cpus": _COUNT,
+    "cluster.gpus": Rule(low=0),
+    "cluster.minutes": _COUNT,
+    "cluster.partition": Rule(kind=str, optional=True),
+    "cluster.max_failures": Rule(low=0),
     "checkpoint.keep": Rule(low=2),  # one may be lost while the next is written
 }
 """Ranges and choices of the shipped components; types come from their YAML files."""

@@ -119,6 +119,7 @@ class TrainConf:
     backend: dict[str, Any] = _node()
     eval: dict[str, Any] = _node()
     checkpoint: dict[str, Any] = _node()
+    cluster: dict[str, Any] = _node()
     sinks: dict[str, Any] = _node()
 
 
@@ -165,14 +166,14 @@ def is_own(name: str) -> bool:
 
 COMPONENTS = (
     "group", "reward", "reward_scaling", "advantage", "loss", "kl", "entropy", "policy", "optim",
-    "backend", "eval", "checkpoint", "sinks",
+    "backend", "eval", "checkpoint", "cluster", "sinks",
 )  # fmt: skip
 """Top-level nodes that are filled by a choice: `loss=clip`."""
 
 GROUPS = ("env", *COMPONENTS, "preset")
 """Every config group a person may choose from."""
 
-NAMED = tuple(group for group in COMPONENTS if group not in ("eval", "checkpoint"))
+NAMED = tuple(group for group in COMPONENTS if group not in ("eval", "checkpoint", "cluster"))
 """Components whose `name` says which code runs; a person's own code may take the place."""
 
 LISTS_OF_CODE = ("reward.functions",)

@@ -45,6 +45,11 @@ class View:
         if self._warns:
             self._say(f"warning: {self._prefix}{text}", "yellow")
 
+    @property
+    def silent(self) -> bool:
+        """Whether only warnings are shown."""
+        return self._silent
+
     def muted(self) -> "View":
         """Return this view without notices, for work that is not what the person asked for."""
         other = copy(self)
