@@ -98,7 +98,9 @@ class World(Ranks):
         total = self._each([sample.count * np.asarray(sample.mean) for sample in samples])
         mean = [t / max(c, 1.0) for t, c in zip(total, count, strict=True)]
         columns = list(zip(samples, mean, strict=True))
-        squares = self._each([s.squares + s.count * (np.asarray(s.mean) - m) ** 2 for s, m in columns])
+        squares = self._each(
+            [s.squares + s.count * (np.asarray(s.mean) - m) ** 2 for s, m in columns]
+        )
         return list(map(Moments, count.tolist(), mean, squares))
 
     def decide(self, value: T) -> T:

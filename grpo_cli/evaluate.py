@@ -6,10 +6,11 @@ from typing import Literal
 import numpy as np
 
 from grpo_cli.envs import EnvSource, Sync, Workers, persist
+from grpo_cli.gathering import gathered
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
 from grpo_cli.ranks import ALONE, Ranks
-from grpo_cli.rollout import Episodes, Ints, gathered
+from grpo_cli.rollout import Episodes, Ints
 from grpo_cli.walk import Outcome, walk
 
 log = logging.getLogger(__name__)

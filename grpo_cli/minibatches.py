@@ -53,7 +53,7 @@ def by_members(
         generator: deals.
         ranks: who else has members; those of all are dealt as one.
     """
-    numbers, member, length = np.unique(member, return_inverse=True, return_counts=True)
+    _, member, length = np.unique(member, return_inverse=True, return_counts=True)
     lengths, mine = ranks.whole(length)
     parts = min(parts, len(lengths))
     part = deal(lengths, parts, generator)[mine]
@@ -74,9 +74,7 @@ def by_members(
     ]
 
 
-def of_all(
-    pieces: list[Batch], batch: Batch, member: Ints, ranks: Ranks = ALONE
-) -> list[Batch]:
+def of_all(pieces: list[Batch], batch: Batch, member: Ints, ranks: Ranks = ALONE) -> list[Batch]:
     """Tell minibatches what the other ranks have in theirs, so that gradients add up.
 
     Args:
@@ -91,7 +89,9 @@ def of_all(
     whole = torch.stack([torch.stack([p.own_weight, _learning(p)]) for p in pieces])
     (totals,) = ranks.add(whole)
     shown = [piece if len(piece.weight) else _nothing(batch, member) for piece in pieces]
-    return [replace(piece, totals=total) for piece, total in zip(shown, totals.unbind(), strict=True)]
+    return [
+        replace(piece, totals=total) for piece, total in zip(shown, totals.unbind(), strict=True)
+    ]
 
 
 def _nothing(batch: Batch, member: Ints) -> Batch:

@@ -194,16 +194,6 @@ def join_episodes(parts: Sequence[Episodes]) -> Episodes:
     return Episodes(ret, length, np.concatenate(said))
 
 
-def gathered(episodes: Episodes, ranks: Ranks) -> Episodes:
-    """Return the episodes of all ranks."""
-    if ranks.size == 1:
-        return episodes
-    ret, length = ranks.whole(episodes.ret)[0], ranks.whole(episodes.length)[0]
-    said = np.full(len(episodes.ret), np.nan) if episodes.success is None else episodes.success
-    success, _ = ranks.whole(said.astype(np.float64))
-    return Episodes(ret, length, None if np.isnan(success).all() else success == 1)
-
-
 @dataclass(frozen=True)
 class Scored:
     """A rollout whose rows have an advantage."""

@@ -12,10 +12,11 @@ from grpo_cli.clock import OTHER, Clock, part
 from grpo_cli.envs import persist
 from grpo_cli.errors import CheckpointError, NonFinite
 from grpo_cli.evaluate import MODES, Mode, Scores
+from grpo_cli.gathering import gathered
 from grpo_cli.policies import Policy
 from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.rewards import distortion
-from grpo_cli.rollout import LEARN, Rollout, Scored, gathered
+from grpo_cli.rollout import LEARN, Rollout, Scored
 from grpo_cli.sinks import Sink
 from grpo_cli.stop import Dropped, Stop
 

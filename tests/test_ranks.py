@@ -37,12 +37,22 @@ CASES = {
     "kl towards a target": [*CARTPOLE, "kl.coef=0.1", "kl.target=0.01", "kl.horizon=100"],
     "whole members": [*CARTPOLE, "loss=gspo"],
     "a memory": [*CARTPOLE, "policy=recurrent", "policy.size=4"],
-    "dead groups": [*CARTPOLE, "group.drop_dead=true", "group.max_resample=2", "group_size=2",
-        "num_minibatches=1"],
+    "dead groups": [
+        *CARTPOLE,
+        "group.drop_dead=true",
+        "group.max_resample=2",
+        "group_size=2",
+        "num_minibatches=1",
+    ],
     "few rows": ["env=Pendulum-v1", "env.max_steps=1", "num_groups=2", "num_minibatches=5"],
     # The pieces of windows are numbered as they begin, which is not window by window.
-    "windows": [*CARTPOLE, "group=windows", "group_size=20", "advantage=scalar",
-        "num_minibatches=1"],
+    "windows": [
+        *CARTPOLE,
+        "group=windows",
+        "group_size=20",
+        "advantage=scalar",
+        "num_minibatches=1",
+    ],
 }
 
 

@@ -51,7 +51,7 @@ class Threads(World):
 
 
 def in_threads(size: int, work: Callable[[World], T]) -> list[T]:
-    """Let `size` ranks do the same; returns what each of them did, or raises what one of them did."""
+    """Let `size` ranks do the same; returns what each did, or raises what one of them did."""
     room, done, errors = Room(size), [None] * size, []
 
     def run(rank: int) -> None:

@@ -113,7 +113,7 @@ def _others(
     among = rollout.ranks if level.key == "batch" else ALONE
     stats = peer_stats(column, entries.key, entries.owner, ranks=among)
     mean, count = stats.mean, stats.count
-    for name in level.fallback if rollout.ranks.any((count < level.min_peers).any()) else ():
+    for name in level.fallback if rollout.ranks.any(bool((count < level.min_peers).any())) else ():
         found = FALLBACKS[name](rollout, entries, column, mean, count, level.min_peers)
         mean, count = found
     return mean, count, stats.count

@@ -180,4 +180,3 @@ def _estimate(
 
 def _at(values: Floats | None, rows: NDArray[np.intp]) -> Floats | None:
     return None if values is None else values[rows]
-

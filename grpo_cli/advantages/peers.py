@@ -51,9 +51,7 @@ def peer_stats(
     cell = dense(key, ranks)
     own = moments if owner is None else [_own(moment, cell, owner) for moment in moments]
     totals = ranks.sum_by(cell, *moments)
-    count, total, squares = (
-        sums[cell] - share for sums, share in zip(totals, own, strict=True)
-    )
+    count, total, squares = (sums[cell] - share for sums, share in zip(totals, own, strict=True))
     count = np.where(count > 1e-9, count, 0.0)
     divisor = np.where(count > 0, count, 1.0)
     mean = total / divisor
@@ -82,9 +80,7 @@ def has_spread(value: Floats, key: Ints, ranks: Ranks = ALONE) -> NDArray[np.boo
     return (differ > 0)[cell]
 
 
-def mean_by(
-    value: Floats, key: Ints, weight: Floats | None = None, ranks: Ranks = ALONE
-) -> Floats:
+def mean_by(value: Floats, key: Ints, weight: Floats | None = None, ranks: Ranks = ALONE) -> Floats:
     """Weighted mean of the values that share a key, oneself included, [K]."""
     weight = np.ones_like(value) if weight is None else weight
     cell, centre = dense(key, ranks), ranks.mean(value)
@@ -107,6 +103,6 @@ def dense(key: Ints, ranks: Ranks = ALONE) -> Ints:
     Keys that are small enough already are left as they are: sorting them would cost more than
     everything else here. Those that several ranks share are small, and the same to all.
     """
-    if ranks.size > 1 or len(key) and key.min() >= 0 and key.max() < 16 * len(key):
+    if ranks.size > 1 or (len(key) and key.min() >= 0 and key.max() < 16 * len(key)):
         return key
     return np.unique(key, return_inverse=True)[1]

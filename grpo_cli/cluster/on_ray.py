@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from grpo_cli.cluster.supervise import Lost, Order, Outcome
@@ -26,7 +28,7 @@ def ray_cluster(address: str | None) -> Iterator[Any]:
         ConfigError: there is no cluster at that address.
     """
     try:
-        import ray
+        ray = import_module("ray")
     except ImportError as error:
         raise MissingPackage("cluster=ray needs Ray", "pip install 'grpo-cli[ray]'") from error
     own = not ray.is_initialized()
@@ -99,13 +101,9 @@ class _Rank:
 
     def place(self) -> tuple[str, int]:
         """Return this computer's address, and a port that is free."""
-        import socket
-
-        import ray
-
         with socket.socket() as found:
             found.bind(("", 0))
-            return ray.util.get_node_ip_address(), found.getsockname()[1]
+            return import_module("ray").util.get_node_ip_address(), found.getsockname()[1]
 
     def work(self, work: Work, order: Order, place: dict[str, str]) -> Outcome:
         """Be one of the ranks."""
@@ -121,14 +119,15 @@ def _run(
     size: int,
     needs: dict[str, float],
 ) -> Outcome:
-    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy as Into
-
+    strategies = import_module("ray.util.scheduling_strategies")
     make = ray.remote(_Rank)
     ranks = [
         make.options(
             num_cpus=needs["CPU"],
             num_gpus=needs.get("GPU", 0.0),
-            scheduling_strategy=Into(group, placement_group_bundle_index=number),
+            scheduling_strategy=strategies.PlacementGroupSchedulingStrategy(
+                group, placement_group_bundle_index=number
+            ),
         ).remote()
         for number in range(size)
     ]

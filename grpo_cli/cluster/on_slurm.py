@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +26,15 @@ class Rank:
 
     def __call__(self) -> Outcome:
         """Be one of the ranks."""
-        from submitit.helpers import TorchDistributedEnvironment
-
-        TorchDistributedEnvironment().export(overwrite=True)
+        import_module("submitit.helpers").TorchDistributedEnvironment().export(overwrite=True)
         return self.work(self.order)
 
     def checkpoint(self) -> Any:  # noqa: ANN401 - submitit's
         """Return what Slurm is to queue again when it takes the job's computers away."""
-        from submitit.helpers import DelayedSubmission
-
         note = Path(self.order.note)
         resume = note.read_text() if note.exists() else self.order.resume
-        return DelayedSubmission(Rank(self.work, replace(self.order, resume=resume)))
+        again = Rank(self.work, replace(self.order, resume=resume))
+        return import_module("submitit.helpers").DelayedSubmission(again)
 
 
 def attempt(
@@ -51,7 +49,7 @@ def attempt(
         MissingPackage: submitit is not installed.
     """
     try:
-        import submitit
+        submitit = import_module("submitit")
     except ImportError as error:
         raise MissingPackage(
             "cluster=slurm needs submitit", "pip install 'grpo-cli[slurm]'"
@@ -75,7 +73,10 @@ def attempt(
         say(f"job {job.job_id}: its output goes to {job.paths.stderr}")
         try:
             outcomes: list[Outcome] = job.results()
-        except (submitit.core.utils.UncompletedJobError, submitit.core.utils.FailedJobError) as gone:
+        except (
+            submitit.core.utils.UncompletedJobError,
+            submitit.core.utils.FailedJobError,
+        ) as gone:
             job.cancel()
             raise Lost(f"job {job.job_id} was lost") from gone
         except KeyboardInterrupt:

@@ -83,7 +83,10 @@ def _lead(order: Order) -> dict[str, Any]:
     from grpo_cli.config.jobs import train_job
     from grpo_cli.config.resume import named_run
 
-    cfg, resumed = OmegaConf.merge(OmegaConf.structured(TrainConf), OmegaConf.create(order.config)), None
+    cfg, resumed = (
+        OmegaConf.merge(OmegaConf.structured(TrainConf), OmegaConf.create(order.config)),
+        None,
+    )
     if order.resume is not None:
         cfg, resumed = named_run(order.resume, [], allow=False, trusted=True)
     cfg.processes = int(os.environ["WORLD_SIZE"])

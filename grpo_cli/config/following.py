@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from grpo_cli.checkpoint import Checkpoint
 from grpo_cli.config.built import Built, build_all
+from grpo_cli.config.combinations import check_processes
 from grpo_cli.config.mending import Mender
 from grpo_cli.errors import ConfigError
 from grpo_cli.evaluate import MODES, Evaluator
@@ -53,7 +54,7 @@ def choose_ranks(words: dict[str, Any]) -> Ranks:
     Where a launcher such as torchrun started this process, theirs is the number.
 
     Raises:
-        ConfigError: `processes` says another number, or there are fewer groups than processes.
+        ConfigError: `processes` says another number, or so many cannot do what is asked for.
     """
     if words["processes"] == 1 and "WORLD_SIZE" not in os.environ:
         return ALONE
@@ -67,11 +68,7 @@ def choose_ranks(words: dict[str, Any]) -> Ranks:
             f"processes={words['processes']}, and {size} were started",
             "leave out processes= where torchrun starts them",
         )
-    if size > words["num_groups"]:
-        raise ConfigError(
-            f"{size} processes need {size} groups, and num_groups={words['num_groups']}",
-            f"set num_groups={size} or more, or fewer processes",
-        )
+    check_processes(size, words)
     words["processes"] = size
     return World(0, size) if size > 1 else ALONE
 
@@ -79,12 +76,13 @@ def choose_ranks(words: dict[str, Any]) -> Ranks:
 @contextmanager
 def met(ranks: Ranks) -> Iterator[None]:
     """Be rank 0 of several until the block ends, starting the others unless a launcher did."""
-    if ranks.size == 1:
+    if ranks is ALONE:
         yield
         return
     from grpo_cli.launch import given, joined, started
 
-    with joined(ranks) if given() else started(ranks):
+    several = cast("World", ranks)
+    with joined(several) if given() else started(several):
         yield
 
 

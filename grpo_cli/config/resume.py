@@ -18,8 +18,8 @@ from grpo_cli.checkpoint import Checkpoint
 from grpo_cli.config import files
 from grpo_cli.config.build import absolute
 from grpo_cli.config.combinations import check_combinations
-from grpo_cli.config.saved import open_config, parsed
 from grpo_cli.config.rules import COMPONENT_RULES, Rule
+from grpo_cli.config.saved import open_config, parsed
 from grpo_cli.config.schema import GROUPS, NAMED, EnvConf, everyday, is_own
 from grpo_cli.config.suggest import did_you_mean, listed, unknown_key
 from grpo_cli.config.values import Expected

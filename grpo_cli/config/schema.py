@@ -182,6 +182,7 @@ LISTS_OF_CODE = ("reward.functions",)
 ALIASES = {"samples_per_time_step": "group_size", "reward_scaling_fn": "reward_scaling"}
 """Other names accepted on the command line."""
 
+
 def everyday(conf: type = TrainConf) -> dict[str, Field[Any]]:
     """Return the fields of `conf` that carry help, by name, in the order they are written."""
     return {entry.name: entry for entry in fields(conf) if "help" in entry.metadata}

@@ -8,18 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grpo_cli.envs import Codec, Simulator
-from grpo_cli.groups.share import shared
-from grpo_cli.groups.visits import Draw, Trail, Visits, visit
+from grpo_cli.groups.visits import RANK, Draw, Trail, Visits, visit
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, rng
 from grpo_cli.ranks import Ranks
-from grpo_cli.rollout import LEARN, Floats, Ints, Rollout
+from grpo_cli.rollout import LEARN, Floats, Ints
 from grpo_cli.transitions import TransitionReward
 from grpo_cli.walk import Outcome, Round, Walks, walk
-
-
-# More than any number of a walk and its step: ranks number theirs alike.
-RANK = 2**40
 
 
 class Ahead:
@@ -262,10 +257,6 @@ class LookAhead:
             actor=actor,
             ranks=self.ranks,
         )
-
-    def _shared(self, rollout: Rollout) -> Rollout:
-        """Number the groups of all ranks, each of which has as many as it may draw."""
-        return shared(rollout, self.ranks, self.ranks.rank * self.num_groups)
 
     def _noise(self, policy: Policy, update: int, address: Ints) -> AheadNoise:
         """Return the noise of the members that begin at states of these addresses, [V]."""

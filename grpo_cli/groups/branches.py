@@ -8,6 +8,7 @@ from grpo_cli.envs import Codec, Simulator
 from grpo_cli.errors import ConfigError
 from grpo_cli.groups.ahead import Cost, LookAhead, discounted
 from grpo_cli.groups.packing import finite
+from grpo_cli.groups.share import shared
 from grpo_cli.groups.visits import Visits
 from grpo_cli.policies import Policy
 from grpo_cli.ranks import ALONE, Ranks
@@ -116,7 +117,7 @@ class branches(LookAhead):  # noqa: N801 - a group mode is called by its config 
             truncated=outcome.truncated,
             **cost.facts(visits, state),
         )
-        return finite(self._shared(rollout))
+        return shared(finite(rollout), self.ranks, self.ranks.rank * self.num_groups)
 
     def _walks(self, visits: Visits, policy: Policy, update: int, cost: Cost) -> Rollout:
         """Make every drawn step of a walk a member, beside the branches from its state."""
@@ -147,7 +148,7 @@ class branches(LookAhead):  # noqa: N801 - a group mode is called by its config 
             truncated=np.zeros(count, dtype=bool),
             **cost.facts(visits, state),
         )
-        return finite(self._shared(rollout))
+        return shared(finite(rollout), self.ranks, self.ranks.rank * self.num_groups)
 
 
 def _by_member(rounds: list[Round]) -> tuple[NDArray, ...]:

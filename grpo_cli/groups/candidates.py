@@ -18,6 +18,7 @@ from grpo_cli.envs import Codec, Simulator
 from grpo_cli.errors import ConfigError
 from grpo_cli.groups.ahead import Cost, LookAhead, discounted
 from grpo_cli.groups.packing import finite
+from grpo_cli.groups.share import shared
 from grpo_cli.groups.visits import Trail, Visits
 from grpo_cli.policies import Acts, Policy
 from grpo_cli.ranks import ALONE, Ranks
@@ -211,7 +212,7 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
             truncated=np.zeros(count, dtype=bool),  # an action is not cut off by a time limit
             **cost.facts(visits, state),
         )
-        return finite(self._shared(rollout))
+        return shared(finite(rollout), self.ranks, self.ranks.rank * self.num_groups)
 
 
 class _Best:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grpo_cli.errors import NonFinite
-from grpo_cli.policies import Policy
 from grpo_cli.groups.share import shared
+from grpo_cli.policies import Policy
 from grpo_cli.randomness import Purpose, rng
 from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.reward_functions import Columns

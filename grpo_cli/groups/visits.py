@@ -23,6 +23,7 @@ from grpo_cli.walk import Outcome, Round, Walks, walk
 
 # Walks are shorter than a million steps: a number of this system says walk and step.
 WALK = 2**20
+RANK = 2**40  # so far apart are the numbers of two ranks, which count their walks alike
 
 
 @dataclass(frozen=True)
