@@ -90,6 +90,7 @@ def measure(groups: int, steps: int, times: int, cores: tuple[int, int]) -> dict
             alone = grpo(f"{words} total_steps={steps} name=c", folder, {cores[1]})
             found.append(
                 {
+                    "load_average": os.getloadavg()[0],
                     "two_runs": together,
                     "one_run_alone": rate(alone),
                     "strong": rate(strong),

@@ -19,6 +19,7 @@ from grpo_cli.sinks.view import View
 WORDS = [
     "env=CartPole-v1", "env.max_steps=40", "num_groups=3", "group_size=3", "epochs=2",
     "policy.hidden=[8]", "sinks=[]", "eval.episodes=3", "eval.final_episodes=3", "eval_every=500",
+    "optim.schedule=constant",
 ]  # fmt: skip
 LONG = [*WORDS, "total_steps=10000000", "stop_at=none", "save_every=300", "processes=2"]
 
