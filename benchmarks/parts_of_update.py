@@ -158,7 +158,7 @@ def _one(value: torch.Tensor) -> float:
         began = time.perf_counter()
         dist.all_reduce(value)
         taken.append(time.perf_counter() - began)
-    return float(np.median(taken))
+    return float(np.min(taken))  # other programs only slow it down
 
 
 def exchange_s(count: int, workers: int, link: dict[str, float]) -> float:

@@ -1,6 +1,7 @@
 """What do further processes bring? Strong and weak scaling, and a model of many.
 
     python benchmarks/scaling.py measure   # two cores, some minutes; best with nothing else running
+    python benchmarks/scaling.py cost      # the same in CPU seconds, where others work as well
     python benchmarks/scaling.py model     # parts of an update, and what follows for 8, 64, 1,024
     python benchmarks/scaling.py curves    # learning curves of one and two processes
 
@@ -11,6 +12,7 @@ turn, several times, and all of them are kept in `benchmarks/results/scaling*.js
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -21,6 +23,11 @@ from typing import Any
 
 import numpy as np
 import parts_of_update
+
+from grpo_cli.config import build
+from grpo_cli.config.built import build_all
+from grpo_cli.config.compose import compose
+from grpo_cli.sinks.view import View
 
 RESULTS = Path(__file__).parent / "results"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -60,6 +67,68 @@ def share(lines: list[dict[str, Any]], name: str) -> float:
     """Share of the time of sampling and learning that a part takes."""
     spent = sum(line[name] for line in lines[SKIP:])
     return spent / sum(line["time/sample_s"] + line["time/update_s"] for line in lines[SKIP:])
+
+
+def cpu_s(words: str, folder: str, core: int) -> float:
+    """CPU seconds of a whole command, all its processes, pinned to one core.
+
+    What waits uses none, so it says what learning in two processes costs beside learning in one,
+    on a computer that others use as well.
+    """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    grpo(words, folder, {core})
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def cost(groups: int, updates: int, times: int, core: int) -> dict[str, Any]:
+    """CPU microseconds for each env step: one process, two with its groups, two with twice them."""
+    kinds = {
+        "one": f"num_groups={groups}",
+        "strong": f"num_groups={groups} processes=2",
+        "weak": f"num_groups={2 * groups} processes=2",
+    }
+    found: dict[str, list[float]] = {name: [] for name in kinds}
+    balance: dict[str, list[float]] = {name: [] for name in kinds}
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(times):
+            for name, words in kinds.items():
+                given = f"{LANDER} {words} seed={seed} "
+                steps = grpo(f"{given} total_steps=1 name=x", folder, {core})[0]["step"]
+                begin = cpu_s(f"{given} total_steps=1 name=y", folder, core)
+                goal = steps * updates
+                whole = cpu_s(f"{given} total_steps={goal} name=z", folder, core)
+                run = max(Path(folder).glob("runs/*/z-*"), key=lambda path: path.stat().st_mtime)
+                last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["step"]
+                found[name].append(1e6 * (whole - begin) / (last - steps))
+            balance["strong"].append(even(groups, seed))
+            balance["weak"].append(even(2 * groups, seed))
+            print({name: round(values[-1], 1) for name, values in found.items()}, flush=True)
+    middle = {name: statistics.median(values) for name, values in found.items()}
+    share = {name: statistics.median(values) for name, values in balance.items() if values}
+    return {
+        "groups": groups,
+        "cpu_us_per_env_step": found,
+        "median": middle,
+        "even": share,
+        "bound": {name: share[name] * middle["one"] / middle[name] for name in share},
+    }
+
+
+def even(groups: int, seed: int, updates: int = 4) -> float:
+    """Mean over largest share of the steps of two ranks, of groups that one process samples."""
+    words = f"env=LunarLander-v3 num_groups={groups} seed={seed}".split()
+    built = build_all(build.plain(compose(words)), View(quiet=True))
+    try:
+        rollouts = [built.sampler.sample(built.policy, update) for update in range(updates)]
+    finally:
+        built.backend.close()
+    found = []
+    for rollout in rollouts:
+        rows = np.bincount(rollout.group_N, minlength=groups)
+        halves = [rows[: groups // 2].sum(), rows[groups // 2 :].sum()]
+        found.append(np.mean(halves) / max(halves))
+    return float(np.mean(found))
 
 
 def pair(first: str, second: str, folder: str, cores: tuple[int, int]) -> list[list[dict]]:
@@ -160,7 +229,7 @@ def write(name: str, found: dict[str, Any]) -> None:
 def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("what", choices=("measure", "model", "curves"))
+    parser.add_argument("what", choices=("measure", "cost", "model", "curves"))
     parser.add_argument("--groups", type=int, default=16)
     parser.add_argument("--steps", type=int, default=40_000)
     parser.add_argument("--times", type=int, default=3)
@@ -170,6 +239,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.what == "measure":
         write("measure", measure(given.groups, given.steps, given.times, tuple(given.cores)))
+    elif given.what == "cost":
+        write("cost", cost(given.groups, 3, given.times, given.cores[1]))
     elif given.what == "curves":
         write("curves", curves(given.seeds, given.envs, given.cores[1]))
     else:

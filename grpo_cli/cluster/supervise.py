@@ -28,7 +28,8 @@ class Order:
         places: where Python finds modules of the person's own.
         note: a file into which rank 0 writes the name of the run folder.
         quiet: show nothing but warnings.
-        resume: the run to go on with; None: begin.
+        resume: the run or checkpoint to go on with; None: begin.
+        changed: keys in which the configuration differs from that of this run.
     """
 
     config: str
@@ -38,6 +39,7 @@ class Order:
     note: str
     quiet: bool
     resume: str | None = None
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

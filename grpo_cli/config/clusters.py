@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from grpo_cli import rundir
+from grpo_cli import checkpoint, rundir
 from grpo_cli.cluster import Order, Outcome, supervise
 from grpo_cli.config import build
 from grpo_cli.config.absolute import name_absolutely
@@ -28,6 +28,7 @@ def train_on_cluster(
         GrpoError: rank 0's, or the cluster was lost too often.
     """
     name_absolutely(cfg)
+    cfg.resume, cfg.resume_changes, cfg.tune = None, "ask", "none"
     words = build.plain(cfg)
     settings, processes = words["cluster"], words["processes"]
     rundir.ROOT.mkdir(exist_ok=True)
@@ -40,6 +41,7 @@ def train_on_cluster(
             note=str(Path(folder, "run").absolute()),
             quiet=view.silent,
             resume=None if resumed is None else str(resumed.path.absolute()),
+            changed=() if resumed is None else resumed.changed,
         )
         outcome = _supervised(order, processes, settings, view)
     if outcome.error is not None:
@@ -81,14 +83,12 @@ def work(order: Order) -> Outcome:
 
 def _lead(order: Order) -> dict[str, Any]:
     from grpo_cli.config.jobs import train_job
-    from grpo_cli.config.resume import named_run
 
-    cfg, resumed = (
-        OmegaConf.merge(OmegaConf.structured(TrainConf), OmegaConf.create(order.config)),
-        None,
-    )
+    cfg = OmegaConf.merge(OmegaConf.structured(TrainConf), OmegaConf.create(order.config))
+    resumed = None
     if order.resume is not None:
-        cfg, resumed = named_run(order.resume, [], allow=False, trusted=True)
+        run, path = rundir.find_to_resume(order.resume)
+        resumed = Resumed(run, path, checkpoint.load(path), order.changed)
     cfg.processes = int(os.environ["WORLD_SIZE"])
     note = Path(order.note)
     return train_job(

@@ -81,7 +81,7 @@ def train_job(
         tune(cfg, overrides, view)
     if cfg.resume == "auto":
         resumed = same_run(cfg, view.warn)
-    if cfg.cluster.name != "none" and "RANK" not in os.environ:
+    if cfg.cluster.get("name", "none") != "none" and "RANK" not in os.environ:
         return train_on_cluster(cfg, overrides=overrides, view=view, resumed=resumed)
     profiled, cfg.tune = cfg.profile, "none"
     # Words of this command, not of the run.
