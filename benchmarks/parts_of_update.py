@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from scipy.stats import norm
 
 from grpo_cli import speed
 from grpo_cli.config import build
@@ -183,8 +184,9 @@ def predicted(parts: Parts, workers: int, link: dict[str, float], *, strong: boo
     """
     shared = parts.groups / workers if strong else parts.groups
     rows = parts.rows / parts.groups * shared
-    # The largest of P sums of `shared` groups, about normal.
-    slowest = rows + parts.spread * math.sqrt(shared) * math.sqrt(2 * math.log(max(workers, 1)))
+    # The largest of P sums of `shared` groups, about normal (Blom 1958).
+    deviations = float(norm.ppf((workers - 0.375) / (workers + 0.25)))
+    slowest = rows + parts.spread * math.sqrt(shared) * deviations
     total = rows * workers
     steps = parts.epochs * parts.steps
     one_step = parts.fixed_s + slowest / parts.steps * parts.row_s
@@ -213,6 +215,11 @@ def predicted(parts: Parts, workers: int, link: dict[str, float], *, strong: boo
     }
 
 
+def many(parts: Parts, times: int) -> Parts:
+    """Return the parts of an update with more groups, in as many gradient steps."""
+    return replace(parts, groups=times * parts.groups, rows=times * parts.rows)
+
+
 def model(cores: list[int], say: Callable[..., None] = print) -> dict[str, Any]:
     """Measure the parts, and predict."""
     link = all_reduce(list(cores))
@@ -222,6 +229,10 @@ def model(cores: list[int], say: Callable[..., None] = print) -> dict[str, Any]:
         parts = measured(words)
         say(name, parts)
         rows: dict[str, Any] = {"parts": vars(parts)}
+        rows["two here, the same groups, so many times as many"] = {
+            times: predicted(many(parts, times), 2, link, strong=True)["efficiency"]
+            for times in (1, 2, 4, 8)
+        }
         for kind in ("strong", "weak"):
             strong = kind == "strong"
             two = predicted(parts, 2, link, strong=strong)
