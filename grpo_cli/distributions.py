@@ -6,7 +6,7 @@ Each comes twice: NumPy for acting, torch for learning. A test holds the two tog
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -72,6 +72,15 @@ class Family(Density, Protocol):
         ...
 
 
+@runtime_checkable
+class Differentiated(Protocol):
+    """A family whose score, the gradient of its log-probability, is written out."""
+
+    def score(self, params: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log-probabilities [B], and their gradient by the parameters, [B, P]."""
+        ...
+
+
 @dataclass(frozen=True)
 class Categorical:
     """One choice among `num_outputs`; the parameters are logits."""
@@ -98,6 +107,13 @@ class Categorical:
     def logprob(self, params: Tensor, action: Tensor) -> Tensor:
         """Return log-softmax at the action."""
         return torch.log_softmax(params, dim=1).gather(1, action)[:, 0]
+
+    def score(self, params: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log-softmax at the action, and one there less all probabilities."""
+        logp = torch.log_softmax(params, dim=1)
+        chosen = logp.gather(1, action)
+        score = logp.exp_().neg_()
+        return chosen[:, 0], score.scatter_add_(1, action, torch.ones_like(chosen))
 
     def entropy(self, params: Tensor) -> Tensor:
         """Return the exact entropy."""
@@ -172,6 +188,16 @@ class Gaussian:
         z = (action - mean) * (-log_std).exp()
         logprob = (-0.5 * z.square() - log_std - HALF_LOG_2PI).sum(dim=1)
         return logprob - _log_slope(action).sum(dim=1) if self.squash else logprob
+
+    def score(self, params: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the log-density, and its gradient: z / std for means, z^2 - 1 for log-stds."""
+        mean, log_std = params.split(self.size, dim=1)
+        inverse = (-log_std).exp()
+        z = (action - mean) * inverse
+        logprob = (-0.5 * z.square() - log_std - HALF_LOG_2PI).sum(dim=1)
+        if self.squash:  # its slope depends on the action alone
+            logprob -= _log_slope(action).sum(dim=1)
+        return logprob, torch.cat([z * inverse, z.square() - 1], dim=1)
 
     def entropy(self, params: Tensor) -> Tensor:
         """Return the differential entropy; for tanh by 16-point Gauss-Hermite quadrature."""

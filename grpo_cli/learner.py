@@ -11,11 +11,12 @@ from grpo_cli.clock import part
 from grpo_cli.entropy import EntropyCoef
 from grpo_cli.errors import NonFinite
 from grpo_cli.kl import KlCoef
+from grpo_cli.objective import Objective
 from grpo_cli.policies import Policy
 from grpo_cli.reference import Reference
 from grpo_cli.rollout import Floats, Rollout, Scored
 from grpo_cli.survey import survey
-from grpo_cli.update import Objective, Optimizer, Schedule, update_policy
+from grpo_cli.update import Optimizer, Schedule, update_policy
 
 PLACES = ("loss", "reward", "advantage")
 

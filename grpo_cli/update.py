@@ -4,12 +4,10 @@ Nothing in the minibatch loop waits for the device; the KL stop and the check fo
 are made between epochs.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import pairwise
 from operator import methodcaller
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,11 +15,11 @@ from torch import Tensor
 
 from grpo_cli.adam import Adam, clip_grad_norm
 from grpo_cli.clock import part
-from grpo_cli.distributions import Density, Outlook
 from grpo_cli.entropy import top_quantile
 from grpo_cli.errors import NonFinite
-from grpo_cli.losses import needs_members
+from grpo_cli.gradient import Gradient, gradient_of
 from grpo_cli.minibatches import by_members, by_rows, of_all
+from grpo_cli.objective import Learns, Objective
 from grpo_cli.randomness import Purpose, rng
 from grpo_cli.ranks import Ranks
 from grpo_cli.rollout import Batch, Ints, Mean, Obs, Scored, as_tensor, each, pooled
@@ -29,78 +27,6 @@ from grpo_cli.rollout import Batch, Ints, Mean, Obs, Scored, as_tensor, each, po
 ROWS_AT_ONCE = 4096  # larger slices leave the processor's cache and are slower a row
 
 Optimizer = Adam | torch.optim.Optimizer
-Loss = Callable[[Outlook, Batch], tuple[Tensor, dict[str, Mean]]]
-
-
-class Learns(Protocol):
-    """What an update asks of a policy."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where its parameters are."""
-        ...
-
-    @property
-    def family(self) -> Density:
-        """Its action distribution."""
-        ...
-
-    @property
-    def by_member(self) -> bool:
-        """It must be shown whole members, for it remembers what came before."""
-        ...
-
-    def __call__(self, obs: Obs, lengths: Sequence[int] = ()) -> Tensor:
-        """Observations [B, *O], rows of each member in them -> distribution parameters [B, P]."""
-        ...
-
-    def outlook(self, batch: Batch) -> Outlook:
-        """Return what it now thinks of a batch, with gradient."""
-        ...
-
-    def parameters(self) -> Iterable[Tensor]:
-        """Return what is learned."""
-        ...
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What is minimised: loss + kl_coef * KL - entropy_coef * entropy.
-
-    Attributes:
-        loss: the policy loss.
-        kl: divergence from the reference at each row, nats.
-        entropy: of the policy at each row, nats.
-        kl_coef: 0: no penalty in the loss, and no reference.
-        entropy_coef: 0: no bonus.
-        top_quantile: share of the rows, those with the most entropy, that keep their advantage.
-    """
-
-    loss: Loss
-    kl: Callable[[Outlook, Batch], Tensor]
-    entropy: Callable[[Outlook], Tensor]
-    kl_coef: float = 0.0
-    entropy_coef: float = 0.0
-    top_quantile: float = 1.0
-
-    @cached_property
-    def by_member(self) -> bool:
-        """Minibatches must hold whole members."""
-        return needs_members(self.loss)
-
-    @part("forward and loss")
-    def __call__(self, new: Outlook, batch: Batch) -> tuple[Tensor, dict[str, Mean]]:
-        """Return the scalar to minimise and what was measured."""
-        total, measured = self.loss(new, batch)
-        if self.kl_coef:
-            penalty = self.kl(new, batch)
-            measured["kl"] = batch.mean(penalty)
-            total = total + self.kl_coef * batch.weighted(penalty)
-        if self.entropy_coef:
-            entropy = self.entropy(new)
-            measured["entropy"] = batch.mean(entropy)
-            total = total - self.entropy_coef * batch.weighted(entropy)
-        return total, measured
 
 
 @dataclass(frozen=True)
@@ -167,7 +93,7 @@ def update_policy(
         return {"train/epochs": 0.0, "train/gradient_steps": 0.0}
     # Where all there is to learn from is with other ranks, every part of the epochs is empty.
     [own] = [batch] if learned else batch.cut([0, 0])
-    parts = schedule.slices(rows)
+    parts, gradient = schedule.slices(rows), gradient_of(policy, objective)
     of_epochs: list[dict[str, Mean]] = []
     steps = 0
     for epoch in range(schedule.epochs):
@@ -177,7 +103,7 @@ def update_policy(
         else:
             minibatches = by_rows(own, parts, shuffle, rows, first)
         taken = [
-            _step(policy, optimizer, part, objective, schedule.max_grad_norm, ranks)
+            _step(gradient, optimizer, part, schedule.max_grad_norm, ranks)
             for part in of_all(minibatches, batch, member, ranks)
         ]
         steps += len(taken)
@@ -254,24 +180,21 @@ def rowwise(policy: Learns, obs: Obs, member: Ints) -> Tensor:
 
 @part("backward")
 def _step(
-    policy: Learns,
+    gradient: Gradient,
     optimizer: Optimizer,
     batch: Batch,
-    objective: Objective,
     max_grad_norm: float | None,
     ranks: Ranks,
 ) -> dict[str, Mean]:
     """Take one gradient step; returns what was measured before it."""
-    total, measured = objective(policy.outlook(batch), batch)
-    optimizer.zero_grad(set_to_none=True)
-    total.backward()
+    total, measured = gradient(batch)
     moved = [p for group in optimizer.param_groups for p in group["params"]]
     ranks.add_gradients(moved)
     norm = clip_grad_norm(moved, max_grad_norm)
     optimizer.step()
     one = torch.ones_like(norm)
     # A loss is divided by the weights of all ranks: those of the ranks add up, not average.
-    measured["loss"] = Mean(total.detach(), one / ranks.size if ranks.size > 1 else one)
+    measured["loss"] = Mean(total, one / ranks.size if ranks.size > 1 else one)
     measured["grad_norm"] = Mean(norm, one)
     return measured
 

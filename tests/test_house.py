@@ -30,7 +30,8 @@ FLOORS: dict[int, frozenset[str]] = {
         " launch".split()
     ),
     3: frozenset(
-        "groups update minibatches reference survey learner walk evaluate video speed".split(),
+        "groups gradient objective update minibatches reference survey learner walk evaluate video"
+        " speed".split(),
     ),
     4: frozenset(
         "train sweep benchmark evaluate_run play compare runs inspect repro export report doctor"

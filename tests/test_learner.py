@@ -10,9 +10,10 @@ from grpo_cli.advantages import score
 from grpo_cli.entropy import EntropyCoef
 from grpo_cli.kl import KlCoef
 from grpo_cli.learner import Learner, Penalty
+from grpo_cli.objective import Objective
 from grpo_cli.reference import Reference
 from grpo_cli.rewards import none
-from grpo_cli.update import Objective, Schedule
+from grpo_cli.update import Schedule
 
 
 def sampled(policy):

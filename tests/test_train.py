@@ -16,9 +16,10 @@ from grpo_cli.errors import NonFinite
 from grpo_cli.evaluate import Scores
 from grpo_cli.learner import Learner
 from grpo_cli.losses import clip
+from grpo_cli.objective import Objective
 from grpo_cli.rewards import none
 from grpo_cli.train import Parts, train
-from grpo_cli.update import Objective, Schedule
+from grpo_cli.update import Schedule
 
 
 class Constant(gym.Env):

@@ -9,7 +9,8 @@ from builders import cartpole, make_cartpole_policy, make_rollout, make_sampler,
 
 from grpo_cli import entropy, kl, losses
 from grpo_cli.errors import NonFinite
-from grpo_cli.update import Objective, Schedule, update_policy
+from grpo_cli.objective import Objective
+from grpo_cli.update import Schedule, update_policy
 
 
 def schedule(**changes):

@@ -17,10 +17,11 @@ from grpo_cli.entropy import EntropyCoef, bonus
 from grpo_cli.kl import exact
 from grpo_cli.learner import Learner
 from grpo_cli.losses import clip
+from grpo_cli.objective import Objective
 from grpo_cli.policies import Policy, make_policy
 from grpo_cli.randomness import Purpose, rng
 from grpo_cli.sinks import Jsonl, Sink, TensorBoard
-from grpo_cli.update import Objective, Schedule
+from grpo_cli.update import Schedule
 
 ADAM_EPS = 1e-5  # as in PPO of Stable-Baselines3
 

@@ -25,8 +25,9 @@ from grpo_cli.errors import ConfigError
 from grpo_cli.groups import one_step, win_rates
 from grpo_cli.kl import exact
 from grpo_cli.losses import clip
+from grpo_cli.objective import Objective
 from grpo_cli.rollout import Floats, Mean, Rollout, Scored
-from grpo_cli.update import Objective, Optimizer, Schedule, measure, update_policy
+from grpo_cli.update import Optimizer, Schedule, measure, update_policy
 
 log = logging.getLogger(__name__)
 

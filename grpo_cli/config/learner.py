@@ -13,9 +13,10 @@ from grpo_cli.envs import EnvSource
 from grpo_cli.errors import CheckpointError, ConfigError
 from grpo_cli.kl import KlCoef
 from grpo_cli.learner import Learner, Penalty
+from grpo_cli.objective import Objective
 from grpo_cli.policies import Policy
 from grpo_cli.reference import Reference
-from grpo_cli.update import Objective, Schedule
+from grpo_cli.update import Schedule
 
 Words = dict[str, Any]
 REFERENCES = ("initial", "old")

@@ -70,6 +70,36 @@ def clip(
     return loss, measured
 
 
+def clip_slope(
+    logprob: Tensor, batch: Batch, eps_low: float, eps_high: float | None, delta: float | None
+) -> tuple[Tensor, Tensor, dict[str, Mean]]:
+    """Return `clip` with a ratio of each step and their mean, and its derivative written out.
+
+    Args:
+        logprob: of the batch's actions, nats, [B].
+        batch: see `clip`.
+        eps_low: see `clip`.
+        eps_high: see `clip`.
+        delta: see `clip`.
+
+    Returns:
+        The scalar, its derivative with respect to `logprob` [B], and what `clip` measures.
+    """
+    upper = eps_low if eps_high is None else eps_high
+    log_ratio = logprob - batch.old_logprob
+    ratio = log_ratio.exp()
+    clamped = within(ratio, batch.advantage, 1 - eps_low, 1 + upper, delta)
+    row = (-batch.advantage * clamped).mul_(batch.weight)
+    loss = row.sum()
+    slope = row.mul_(clamped == ratio).div_(batch.total_weight)  # d ratio = ratio d logprob
+    measured = {
+        "policy_gradient_loss": Mean(loss, batch.own_weight),
+        "approx_kl": batch.mean(ratio - 1 - log_ratio),
+        **clip_shares(ratio, batch, 1 - eps_low, 1 + upper),
+    }
+    return loss / batch.total_weight, slope, measured
+
+
 def within(
     ratio: Tensor, advantage: Tensor, low: float, high: float, delta: float | None
 ) -> Tensor:

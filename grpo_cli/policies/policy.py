@@ -5,8 +5,8 @@ not learn; `update` does that.
 """
 
 import copy
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from grpo_cli.clock import part
 from grpo_cli.distributions import Family, Outlook
 from grpo_cli.errors import EnvError
 from grpo_cli.observations import MASK, Reading
-from grpo_cli.policies.fused import layers, perceptron
+from grpo_cli.policies.acting import Acts, Recall, choose
+from grpo_cli.policies.fused import backward, forward, layers, perceptron
 from grpo_cli.policies.mlp import Mlp, NumpyMlp
 from grpo_cli.policies.normaliser import Normalises
 from grpo_cli.ranks import ALONE, Ranks
@@ -25,30 +26,6 @@ from grpo_cli.rollout import Batch, Ints, Obs, each, pieces, stacked, tensors
 
 WHOLE = Reading()
 FORBIDDEN = -1e8  # logit of an action that the mask excludes; finite, so that 0 * log 0 is 0
-
-
-class Acts(Protocol):
-    """Acts for members, each of which may have a memory of its own."""
-
-    def __call__(
-        self,
-        obs: NDArray,
-        noise: NDArray[np.float64] | None,
-        member: Ints,
-        greedy: NDArray[np.bool_] | None = None,
-    ) -> tuple[NDArray, NDArray[np.float32]]:
-        """Choose actions.
-
-        Args:
-            obs: [B, *O].
-            noise: uniform numbers [B, W]; None: all act greedily.
-            member: of each row, [B].
-            greedy: rows [B] that act greedily all the same.
-
-        Returns:
-            Flat actions [B, A], and their log-probabilities [B] in nats (zeros when greedy).
-        """
-        ...
 
 
 class Policy(nn.Module):
@@ -79,7 +56,9 @@ class Policy(nn.Module):
         self.body = body
         self.head = nn.Linear(num_features, family.num_outputs)
         self.free = (
-            nn.Parameter(torch.full((family.num_free,), log_std)) if family.num_free else None
+            nn.Parameter(torch.full((family.num_free,), float(log_std)))
+            if family.num_free
+            else None
         )
         self.family = family
         self.reading = reading
@@ -149,6 +128,34 @@ class Policy(nn.Module):
         """Return what the policy now thinks of a batch, with gradient."""
         params = self(batch.obs, batch.lengths)
         return Outlook(self.family, params, self.family.logprob(params, batch.action))
+
+    @property
+    def is_written_out(self) -> bool:
+        """It can do without torch's graph; see `traced`."""
+        return bool(self._layers) and self.device.type == "cpu"
+
+    def traced(self, obs: Obs) -> tuple[Tensor, Callable[[Tensor], None]]:
+        """Do what `forward` does, under `no_grad`; for a policy that `is_written_out`.
+
+        Args:
+            obs: [B, *O].
+
+        Returns:
+            Distribution parameters [B, P], and a function that takes their gradient [B, P] and sets
+            the gradients of what is learned.
+        """
+        obs = stacked(obs)
+        outputs, seen = forward(self.body.flat(self._seen(obs)), self._layers)  # type: ignore[operator]
+
+        def back(g: Tensor) -> None:
+            split = self.family.num_outputs
+            gradients = backward(g[:, :split], seen, self._layers[::2])
+            for parameter, gradient in zip(self._layers, gradients, strict=True):
+                parameter.grad = gradient
+            if self.free is not None:
+                self.free.grad = g[:, split:].sum(0)
+
+        return self._params(outputs, obs), back
 
     def act(
         self,
@@ -225,52 +232,3 @@ class Policy(nn.Module):
         moved = self._moved(obs)
         features, memory = self.body.step(self._seen(moved), memory)  # type: ignore[operator]
         return self._params(self.head(features), moved).float().cpu().numpy(), memory
-
-
-class Recall:
-    """A policy that acts for members, and what each of them remembers; see `Acts`.
-
-    Args:
-        policy: remembers.
-    """
-
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
-        self._memory = torch.zeros((0, policy.memory_size), device=policy.device)
-
-    def __call__(
-        self,
-        obs: NDArray,
-        noise: NDArray[np.float64] | None,
-        member: Ints,
-        greedy: NDArray[np.bool_] | None = None,
-    ) -> tuple[NDArray, NDArray[np.float32]]:
-        """Choose actions, and remember what was seen."""
-        missing = int(member.max()) + 1 - len(self._memory)
-        if missing > 0:  # members that start now
-            self._memory = torch.cat([self._memory, self._memory.new_zeros(missing, self.width)])
-        rows = torch.from_numpy(member).to(self._policy.device)
-        params, after = self._policy.step(obs, self._memory[rows])
-        self._memory[rows] = after
-        return choose(self._policy.family, params, noise, greedy)
-
-    @property
-    def width(self) -> int:
-        """Numbers of one member's memory."""
-        return self._policy.memory_size
-
-
-@part("choose")
-def choose(
-    family: Family,
-    params: NDArray[np.float32],
-    noise: NDArray[np.float64] | None,
-    greedy: NDArray[np.bool_] | None = None,
-) -> tuple[NDArray, NDArray[np.float32]]:
-    """Choose actions from distribution parameters [B, P]; see `Acts`."""
-    if noise is None:
-        return family.mode(params), np.zeros(len(params), dtype=np.float32)
-    action, logprob = family.sample(params, noise)
-    if greedy is not None and greedy.any():
-        action[greedy], logprob[greedy] = family.mode(params[greedy]), 0.0
-    return action, logprob

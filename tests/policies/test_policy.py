@@ -8,6 +8,7 @@ from builders import cartpole, make_cartpole_policy
 from gymnasium import spaces
 from torch import nn
 
+from grpo_cli.distributions import Gaussian
 from grpo_cli.envs import open_env
 from grpo_cli.envs.spaces import action_codec
 from grpo_cli.errors import ConfigError
@@ -179,3 +180,9 @@ def test_acting_and_scoring_leave_the_normaliser_alone():
     policy(torch.full((4, 3), 9.0))
     assert all(torch.equal(before[name], value) for name, value in policy.state_dict().items())
     assert "normaliser.mean" in before
+
+
+def test_a_whole_number_is_a_log_std_too():
+    policy = Policy(mlp(spaces.Box(-1, 1, (3,))), 64, Gaussian(2), log_std=0)  # policy.log_std=0
+    assert policy.free is not None
+    assert policy.free.dtype == torch.float32
