@@ -38,7 +38,7 @@ SECONDS = 3.0  # for each size of gradient step
 # computers of their own. What is measured here goes over this computer's own loopback.
 NETWORK = {"latency_s": 50e-6, "bytes_per_s": 1.25e9}
 WORKERS = (2, 8, 64, 1024)
-SUMS = 14  # of scoring and metrics, per update, counted in a run of LunarLander
+SUMS = 36  # of scoring and metrics, per update, counted in a run of LunarLander
 CASES = {
     "MLP, LunarLander-v3": ("env=LunarLander-v3 num_groups=16", 16),
     "CNN, ALE/Pong-v5": ("env=ALE/Pong-v5 num_groups=4 group_size=256", 8),
