@@ -80,6 +80,10 @@ class WorkerLost(EnvError):
         self.details = details
 
 
+class RankLost(EnvError):
+    """Another process of the same training died or does not answer."""
+
+
 class Stopped(GrpoError):
     """A run was asked to end early, and did.
 

@@ -1,16 +1,16 @@
 """Scoring a policy: exactly N episodes on the plain Gymnasium environment, greedy or sampled."""
 
 import logging
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grpo_cli.envs import EnvSource, Sync, Workers, persist
+from grpo_cli.gathering import gathered
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
-from grpo_cli.rollout import Floats, Ints
+from grpo_cli.ranks import ALONE, Ranks
+from grpo_cli.rollout import Episodes, Ints
 from grpo_cli.walk import Outcome, walk
 
 log = logging.getLogger(__name__)
@@ -20,13 +20,8 @@ MODES: tuple[Mode, Mode] = ("greedy", "sampled")
 SIDE_BY_SIDE = 50  # episodes stepped together: enough to batch the policy, few enough to hold
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Scores of E episodes."""
-
-    ret: Floats  # [E], raw return
-    length: Ints  # [E], steps
-    success: NDArray[np.bool_] | None  # [E]
+Scores = Episodes
+"""Scores of E episodes."""
 
 
 class Evaluator:
@@ -38,15 +33,22 @@ class Evaluator:
         use: `Use.CHECK` while training, `Use.FINAL` for final scores: they share no start.
         timeout_s: the environments live in worker processes that have so long to answer; None: in
             this process. The scores are the same.
+        ranks: the processes among which the episodes are dealt out.
     """
 
     def __init__(
-        self, source: EnvSource, seed: int, use: Use, timeout_s: float | None = None
+        self,
+        source: EnvSource,
+        seed: int,
+        use: Use,
+        timeout_s: float | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.source = source
         self.seed = seed
         self.use = use
         self.timeout_s = timeout_s
+        self.ranks = ranks
         self._backend: Sync | Workers | None = None
         self._width = 0
 
@@ -63,22 +65,26 @@ class Evaluator:
         Raises:
             EnvError: the environment raised, or its workers died again and again.
         """
-        return persist(lambda: self._scores(policy, episodes, mode), "evaluating", log.warning)
+        mine = self.ranks.share(episodes)
+        own = persist(lambda: self._scores(policy, episodes, mine, mode), "evaluating", log.warning)
+        return gathered(own, self.ranks)
 
-    def _scores(self, policy: Policy, episodes: int, mode: Mode) -> Scores:
+    def _scores(self, policy: Policy, episodes: int, mine: range, mode: Mode) -> Scores:
+        if not mine:
+            return Scores(np.zeros(0), np.zeros(0, dtype=np.int64), None)
         seeds = self.starts(episodes)
-        width = min(episodes, SIDE_BY_SIDE)
+        width = min(len(mine), SIDE_BY_SIDE)
         if self._backend is None or self._width < width:
             self.close()
             self._backend, self._width = self._environments(width), width
         parts = []
-        for first in range(0, episodes, width):
-            chunk = seeds[first : first + width]
+        for first in range(mine.start, mine.stop, width):
+            numbers = range(first, min(first + width, mine.stop))
             noise = None
             if mode == "sampled":
-                numbers = range(first + 1, first + 1 + len(chunk))
-                generators = [rng(*self._address, number) for number in numbers]
+                generators = [rng(*self._address, number + 1) for number in numbers]
                 noise = ActionNoise(generators, 1, policy.family.noise_width)
+            chunk = seeds[numbers.start : numbers.stop]
             parts.append(walk(self._backend, self.source.codec, policy, chunk, noise))
         return _joined(parts)
 

@@ -105,7 +105,9 @@ class Learner:
         found = survey(self.policy, self.reference, rollout, wanted, self.objective.kl)
         if penalty is not None:
             kl = found.pop("kl")
-            mean = float(np.average(kl, weights=rollout.weight)) if rollout.weight.any() else 0.0
+            weight = rollout.weight
+            sums = rollout.ranks.sum(np.array([(kl * weight).sum(), weight.sum()]))
+            mean = float(sums[0] / sums[1]) if sums[1] else 0.0
             self._surveyed = {"train/kl": mean}
             excess = kl - mean if penalty.where == "advantage" else kl
             found[f"{penalty.where}_penalty"] = penalty.coef.value * excess
@@ -145,14 +147,16 @@ class Learner:
             raise
         metrics |= self._surveyed
         # After the update: its ratios compare with the policy that acted, old moments included.
-        self.policy.observe(scored.rollout.obs)
+        ranks = scored.rollout.ranks
+        self.policy.observe(scored.rollout.obs, ranks)
         self.gradient_steps += int(metrics.pop("train/gradient_steps"))
         if self.penalty is not None:
             self.penalty.reference.follow(self.policy, update)
             if self.penalty.coef.target is not None:
                 metrics["train/kl_coef"] = kl_coef
                 if "train/kl" in metrics:
-                    self.penalty.coef.observe(metrics["train/kl"], len(scored.reward))
+                    rows, _ = ranks.span(len(scored.reward))
+                    self.penalty.coef.observe(metrics["train/kl"], rows)
         if self.entropy_coef.target is not None:
             metrics["train/entropy_coef"] = entropy_coef
             if "train/entropy" in metrics:

@@ -91,9 +91,9 @@ class Columns:
         described = {}
         counted = self.applies & (rollout.role == LEARN)
         for name, chosen, value in zip(self.names, counted, self.returns(rollout), strict=True):
-            said = value[chosen] if chosen.any() else np.array([np.nan])
-            described[f"rewards/{name}/mean"] = float(said.mean())
-            described[f"rewards/{name}/std"] = float(said.std())
+            (said,) = rollout.ranks.moments(value[chosen])
+            described[f"rewards/{name}/mean"] = float(said.mean if said.count else np.nan)
+            described[f"rewards/{name}/std"] = float(said.std() if said.count else np.nan)
         return described
 
 

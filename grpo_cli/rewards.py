@@ -7,6 +7,7 @@ population is a group or the whole batch. `check` warns when a scaling changes w
 import numpy as np
 
 from grpo_cli.errors import ConfigError, NonFinite
+from grpo_cli.ranks import Moments
 from grpo_cli.returns import returns_to_go
 from grpo_cli.rollout import Floats, Ints, Rollout
 
@@ -84,16 +85,17 @@ class running_std:  # noqa: N801 - a reward scaling is called by its config name
 
     def __call__(self, reward: Floats, rollout: Rollout) -> Floats:
         """Take the batch into the running moments, then scale it."""
-        self._add(returns_to_go(reward, rollout.member, self.gamma))
+        value = returns_to_go(reward, rollout.member, self.gamma)
+        self._add(*rollout.ranks.moments(value))
         std = np.sqrt(self._sum_squares / self._count)
         return np.clip(reward / (std + self.eps), -self.limit, self.limit)
 
-    def _add(self, value: Floats) -> None:
+    def _add(self, seen: Moments) -> None:
         """Chan et al.'s pooled update of count, mean and sum of squared deviations."""
-        count, mean = len(value), float(value.mean())
+        count, mean = seen.count, float(seen.mean)
         total = self._count + count
         gap = mean - self._mean
-        self._sum_squares += float(((value - mean) ** 2).sum())
+        self._sum_squares += float(seen.squares)
         self._sum_squares += gap**2 * self._count * count / total
         self._mean += gap * count / total
         self._count = total
@@ -111,6 +113,10 @@ class running_std:  # noqa: N801 - a reward scaling is called by its config name
         self._count = state["count"]
         self._mean = state["mean"]
         self._sum_squares = state["sum_squares"]
+
+
+ELEMENTWISE = (none, clip, sign)
+"""Scalings of each reward alone: the rest of the batch makes no difference."""
 
 
 def by_population(scaling: object, reward_N: Floats, population_N: Ints) -> Floats:

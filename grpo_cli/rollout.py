@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import pairwise
+from operator import itemgetter, methodcaller
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from grpo_cli.frames import Frames, join_frames
+from grpo_cli.ranks import ALONE, Ranks
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -107,11 +109,18 @@ class Rollout:
     # Members that began in a state which a walk had visited: number of the walk, and its step.
     parent: Ints | None = None  # [M]
     parent_step: Ints | None = None  # [M]
+    ranks: Ranks = ALONE  # who sampled other groups of the same update
+    number: Ints | None = None  # [M], by which all of them know its group; None: as `group` does
 
     @cached_property
     def group_N(self) -> Ints:
         """Group of each row, [N]."""
         return self.group[self.member]
+
+    @cached_property
+    def number_N(self) -> Ints:
+        """Number by which all processes know the group of each row, [N]."""
+        return self.group_N if self.number is None else self.number[self.member]
 
     @cached_property
     def first_row(self) -> Ints:
@@ -171,6 +180,8 @@ def _join(values: list[Any]) -> Any:  # noqa: ANN401 - any field
         return np.concatenate(values)
     if isinstance(values[0], Episodes):
         return join_episodes(values)
+    if isinstance(values[0], Ranks):
+        return values[0]
     return None if values[0] is None else sum(values)
 
 
@@ -208,11 +219,18 @@ class Batch:
     member: Tensor | None = None  # [B], 0 to num_members - 1, ascending
     num_members: int = 0
     lengths: tuple[int, ...] = ()  # rows of each member, known without asking the device
+    # Where other processes have rows too: sum of all weights, number of members with weight, [2].
+    totals: Tensor | None = None
+
+    @cached_property
+    def own_weight(self) -> Tensor:
+        """Sum of the weights, a scalar."""
+        return self.weight.sum()
 
     @cached_property
     def total_weight(self) -> Tensor:
-        """Sum of the weights, a scalar."""
-        return self.weight.sum()
+        """Sum of the weights over all processes: what a loss divides by, a scalar."""
+        return self.own_weight if self.totals is None else self.totals[0]
 
     def weighted(self, value: Tensor) -> Tensor:
         """Return the weighted mean of a row quantity [B], a scalar with its gradient."""
@@ -220,11 +238,11 @@ class Batch:
 
     def mean(self, value: Tensor) -> "Mean":
         """Return the weighted mean of a row quantity [B] as a measurement."""
-        return Mean(torch.dot(value.detach(), self.weight), self.total_weight)
+        return Mean(torch.dot(value.detach(), self.weight), self.own_weight)
 
     def rows(self, index: Tensor) -> "Batch":
         """Return the chosen rows, [len(index)]."""
-        return self._each(lambda column: column.index_select(0, index))
+        return self._changed(methodcaller("index_select", 0, index))
 
     def split(self, parts: int) -> "list[Batch]":
         """Cut into so many parts of nearly equal size, without a copy."""
@@ -232,12 +250,18 @@ class Batch:
 
     def cut(self, edges: Sequence[int]) -> "list[Batch]":
         """Cut at rows `edges`, the first 0 and the last B, without a copy."""
-        return [self._each(lambda c, a=a, b=b: c[a:b]) for a, b in pairwise(edges)]
+        return [self._changed(itemgetter(slice(a, b))) for a, b in pairwise(edges)]
 
-    def _each(self, change: Callable[[Any], Any]) -> "Batch":
-        columns = {f.name: getattr(self, f.name) for f in fields(self)}
+    def _changed(self, change: Callable[[Any], Any]) -> "Batch":
+        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "totals"}
         filled = {n: c for n, c in columns.items() if isinstance(c, Tensor | Frames | dict)}
-        return replace(self, **{n: each(c, change) for n, c in filled.items()})
+        changed = {
+            name: {path: change(entry) for path, entry in c.items()}
+            if isinstance(c, dict)
+            else change(c)
+            for name, c in filled.items()
+        }
+        return replace(self, **changed)
 
 
 @dataclass(frozen=True)
@@ -253,11 +277,12 @@ class Mean:
         return float(self.total) / count if count else 0.0
 
 
-def pooled(parts: Sequence[dict[str, Mean]]) -> dict[str, Mean]:
-    """Pool measurements of the same names, in one operation for all of them."""
+def pooled(parts: Sequence[dict[str, Mean]], ranks: Ranks = ALONE) -> dict[str, Mean]:
+    """Pool measurements of the same names, in one operation for all of them, over all ranks."""
     names = list(parts[0])
     flat = torch.stack([t for part in parts for n in names for t in (part[n].total, part[n].count)])
-    totals, counts = flat.view(len(parts), len(names), 2).sum(0).unbind(1)
+    (summed,) = ranks.add(flat.view(len(parts), len(names), 2).sum(0))
+    totals, counts = summed.unbind(1)
     columns = zip(names, totals.unbind(), counts.unbind(), strict=True)
     return {name: Mean(total, count) for name, total, count in columns}
 

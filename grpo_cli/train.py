@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +12,9 @@ from grpo_cli.clock import OTHER, Clock, part
 from grpo_cli.envs import persist
 from grpo_cli.errors import CheckpointError, NonFinite
 from grpo_cli.evaluate import MODES, Mode, Scores
+from grpo_cli.gathering import gathered
 from grpo_cli.policies import Policy
+from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.rewards import distortion
 from grpo_cli.rollout import LEARN, Rollout, Scored
 from grpo_cli.sinks import Sink
@@ -46,6 +49,7 @@ class Parts:
         mend: `f(error, sampled, progress) -> metrics` makes the policy finite again after an
             update that was not, or raises; gets what was sampled, scored if it came to that.
         stop: hears requests to end early.
+        ranks: the processes that train together.
     """
 
     policy: Policy
@@ -58,6 +62,7 @@ class Parts:
     warn: Callable[[str], None]
     mend: "Callable[[NonFinite, Rollout | Scored, Progress], dict[str, float]] | None" = None
     stop: Stop = field(default_factory=Stop)
+    ranks: Ranks = ALONE
 
 
 @dataclass
@@ -104,21 +109,22 @@ def train(
         CheckpointError: the last checkpoint could not be written.
     """
     at = at or Progress(sampler=_state(parts.sampler))
-    log_s = 0.0
-    while at.steps < total_steps and not at.reached and not parts.stop.asked:
+    log_s, ranks = 0.0, parts.ranks
+    while at.steps < total_steps and not at.reached and not ranks.any(parts.stop.asked):
         clock = Clock()
         try:
             rollout, metrics = _update(parts, at, at.steps / total_steps, clock)
         except Dropped:
             return _finish(parts, at)
-        before, at.steps, at.update = at.steps, at.steps + rollout.sim_steps, at.update + 1
+        simulated = int(ranks.sum(np.array([rollout.sim_steps]))[0])
+        before, at.steps, at.update = at.steps, at.steps + simulated, at.update + 1
         better = None
         due = _due(before, at.steps, eval_every) or at.steps >= total_steps
         if due and parts.judge is not None:
             better = _evaluate(parts.policy, parts.judge, at, stop_at, metrics)
             clock.lap("eval")
         clock.lap(OTHER)
-        metrics |= _times(clock, at, rollout, log_s)
+        metrics |= _times(clock, at, rollout, log_s) | ranks.times()
         _write(parts.sinks, at.steps, metrics)
         at.sampler = _state(parts.sampler)
         # After the sinks: a checkpoint knows how much had been written.
@@ -173,7 +179,8 @@ def _sample(parts: Parts, at: Progress) -> Rollout:
         with parts.stop:
             return parts.sampler.sample(parts.policy, at.update)
 
-    return persist(sample, "sampling this rollout", parts.warn)
+    work = partial(persist, sample, "sampling this rollout", parts.warn)
+    return parts.ranks.together(work)
 
 
 def _state(sampler: Sampler) -> Any:  # noqa: ANN401 - whatever JSON can hold
@@ -229,20 +236,23 @@ def _evaluate(
 
 @part("log")
 def _sampled(scored: Scored) -> Measured:
-    """Describe episodes and groups."""
+    """Describe episodes and groups; of several ranks all but the advantages' histogram."""
     rollout = scored.rollout
-    episodes = rollout.episodes
+    episodes, ranks = gathered(rollout.episodes, rollout.ranks), rollout.ranks
     learns = rollout.role == LEARN
     worth, number = rollout.per_member(rollout.reward)[learns], rollout.group[learns]
     groups = [worth[number == group] for group in range(rollout.num_groups)]
+    spread = np.array([(group.std(), group.min(), group.max()) for group in groups])
+    std, low, high = ranks.whole(spread)[0].T
+    simulated, slots = ranks.sum(np.array([rollout.sim_steps, rollout.slot_steps]))
     steps = np.bincount(rollout.member, minlength=len(learns))
     advantage = np.bincount(rollout.member, scored.advantage, len(learns)) / np.maximum(steps, 1)
     described: Measured = {
-        "group/num_sampled": float(rollout.num_groups),
-        "group/reward_std": float(np.mean([group.std() for group in groups])),
-        "group/reward_min": float(np.mean([group.min() for group in groups])),
-        "group/reward_max": float(np.mean([group.max() for group in groups])),
-        "group/idle_frac": 1.0 - rollout.sim_steps / rollout.slot_steps,
+        "group/num_sampled": float(len(std)),
+        "group/reward_std": float(std.mean()),
+        "group/reward_min": float(low.mean()),
+        "group/reward_max": float(high.mean()),
+        "group/idle_frac": 1.0 - simulated / slots,
         "hist/advantage": scored.advantage,
         "members/group": number,
         "members/return": worth,
@@ -250,7 +260,7 @@ def _sampled(scored: Scored) -> Measured:
         "members/advantage": advantage[learns],
     }
     if rollout.parent is None:  # a look-ahead that is cut off is not an episode
-        described["rollout/truncated_frac"] = float(rollout.truncated[learns].mean())
+        described["rollout/truncated_frac"] = float(ranks.mean(rollout.truncated[learns]))
     if len(episodes.ret):  # a window may lie inside one episode
         described["rollout/ep_rew_mean"] = float(episodes.ret.mean())
         described["rollout/ep_rew_std"] = float(episodes.ret.std())

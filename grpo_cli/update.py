@@ -7,6 +7,7 @@ are made between epochs.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from operator import methodcaller
 
 import numpy as np
 import torch
@@ -17,9 +18,10 @@ from grpo_cli.clock import part
 from grpo_cli.entropy import top_quantile
 from grpo_cli.errors import NonFinite
 from grpo_cli.gradient import Gradient, gradient_of
-from grpo_cli.minibatches import by_members, by_rows
+from grpo_cli.minibatches import by_members, by_rows, of_all
 from grpo_cli.objective import Learns, Objective
 from grpo_cli.randomness import Purpose, rng
+from grpo_cli.ranks import Ranks
 from grpo_cli.rollout import Batch, Ints, Mean, Obs, Scored, as_tensor, each, pooled
 
 ROWS_AT_ONCE = 4096  # larger slices leave the processor's cache and are slower a row
@@ -83,27 +85,35 @@ def update_policy(
     Raises:
         NonFinite: a loss or a gradient was nan or inf.
     """
-    if not scored.rollout.weight.any():
-        return {"train/epochs": 0.0, "train/gradient_steps": 0.0}
+    ranks = scored.rollout.ranks
     batch, member, entropy = _batch(policy, scored, reference, objective.top_quantile)
-    parts, gradient = schedule.slices(len(member)), gradient_of(policy, objective)
+    learned = len(member) if scored.rollout.weight.any() else 0
+    rows, first = ranks.span(learned)
+    if not rows:
+        return {"train/epochs": 0.0, "train/gradient_steps": 0.0}
+    # Where all there is to learn from is with other ranks, every part of the epochs is empty.
+    [own] = [batch] if learned else batch.cut([0, 0])
+    parts, gradient = schedule.slices(rows), gradient_of(policy, objective)
     of_epochs: list[dict[str, Mean]] = []
     steps = 0
     for epoch in range(schedule.epochs):
         shuffle = rng(seed, Purpose.SHUFFLE, update, epoch)
         if objective.by_member or policy.by_member:
-            minibatches = by_members(batch, member, parts, shuffle)
+            minibatches = by_members(own, member[:learned], parts, shuffle, ranks)
         else:
-            minibatches = by_rows(batch, parts, shuffle)
-        taken = [_step(gradient, optimizer, part, schedule.max_grad_norm) for part in minibatches]
+            minibatches = by_rows(own, parts, shuffle, rows, first)
+        taken = [
+            _step(gradient, optimizer, part, schedule.max_grad_norm, ranks)
+            for part in of_all(minibatches, batch, member, ranks)
+        ]
         steps += len(taken)
-        of_epochs.append(pooled(taken))
+        of_epochs.append(pooled(taken, ranks))
         _check_finite(of_epochs[-1])
         if each_epoch is not None:
             each_epoch(of_epochs[-1])
-        if _too_far(of_epochs[-1], schedule.target_kl):
+        if schedule.target_kl and ranks.any(_too_far(of_epochs[-1], schedule.target_kl)):
             break
-    means = {"entropy": entropy, **pooled(of_epochs)}
+    means = {"entropy": Mean(*ranks.add(entropy.total, entropy.count)), **pooled(of_epochs)}
     metrics = {f"train/{name}": mean.item() for name, mean in means.items()}
     return {**metrics, "train/epochs": float(len(of_epochs)), "train/gradient_steps": float(steps)}
 
@@ -132,11 +142,11 @@ def _batch(
     weight, member = rollout.weight, rollout.member
     if not weight.all():  # rows of weight 0 are never learned from
         counts = rollout.per_member(weight)[member] if policy.by_member else weight
-        kept = np.flatnonzero(counts)
+        kept = np.flatnonzero(counts) if counts.any() else np.flatnonzero(member == member[0])
         rows = torch.from_numpy(kept)
         obs, action = each(obs, lambda entry: entry[rows]), action[rows]
         advantage, weight, member = advantage[kept], weight[kept], member[kept]
-    obs, action = each(obs, lambda entry: entry.to(device)), action.to(device)
+    obs, action = each(obs, methodcaller("to", device)), action.to(device)
     params = rowwise(policy, obs, member)
     entropy = policy.family.entropy(params)
     batch = Batch(
@@ -148,7 +158,8 @@ def _batch(
         reference=None if reference is None else rowwise(reference, obs, member),
     )
     if share < 1:
-        masked = batch.advantage * top_quantile(entropy, share)
+        whole, mine = rollout.ranks.whole(entropy)
+        masked = batch.advantage * top_quantile(whole, share)[mine]
         batch = replace(batch, advantage=masked)
     return batch, member, batch.mean(entropy)
 
@@ -169,15 +180,21 @@ def rowwise(policy: Learns, obs: Obs, member: Ints) -> Tensor:
 
 @part("backward")
 def _step(
-    gradient: Gradient, optimizer: Optimizer, batch: Batch, max_grad_norm: float | None
+    gradient: Gradient,
+    optimizer: Optimizer,
+    batch: Batch,
+    max_grad_norm: float | None,
+    ranks: Ranks,
 ) -> dict[str, Mean]:
     """Take one gradient step; returns what was measured before it."""
     total, measured = gradient(batch)
-    moved = (p for group in optimizer.param_groups for p in group["params"])
+    moved = [p for group in optimizer.param_groups for p in group["params"]]
+    ranks.add_gradients(moved)
     norm = clip_grad_norm(moved, max_grad_norm)
     optimizer.step()
     one = torch.ones_like(norm)
-    measured["loss"] = Mean(total, one)
+    # A loss is divided by the weights of all ranks: those of the ranks add up, not average.
+    measured["loss"] = Mean(total, one / ranks.size if ranks.size > 1 else one)
     measured["grad_norm"] = Mean(norm, one)
     return measured
 
@@ -192,7 +209,5 @@ def _check_finite(means: dict[str, Mean]) -> None:
             )
 
 
-def _too_far(means: dict[str, Mean], target_kl: float | None) -> bool:
-    if target_kl is None or "approx_kl" not in means:
-        return False
-    return means["approx_kl"].item() > target_kl
+def _too_far(means: dict[str, Mean], target_kl: float) -> bool:
+    return "approx_kl" in means and means["approx_kl"].item() > target_kl

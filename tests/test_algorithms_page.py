@@ -9,7 +9,8 @@ import yaml
 
 from grpo_cli.cli.presets import about, words
 from grpo_cli.config.files import choices, component_keys, conf_dir
-from grpo_cli.config.schema import COMPONENT_RULES, COMPONENTS
+from grpo_cli.config.rules import COMPONENT_RULES
+from grpo_cli.config.schema import COMPONENTS
 
 PAGE = (Path(__file__).parents[1] / "docs/algorithms.md").read_text(encoding="utf-8")
 ON_THE_PAGE = ("group", "reward_scaling", "advantage", "loss", "kl", "entropy", "preset")

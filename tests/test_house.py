@@ -20,13 +20,14 @@ PACKAGE = ROOT / "grpo_cli"
 CONF = ROOT / "conf"
 
 FLOORS: dict[int, frozenset[str]] = {
-    0: frozenset({"clock", "errors", "frames", "rollout", "randomness"}),
+    0: frozenset({"clock", "errors", "frames", "gathering", "ranks", "rollout", "randomness"}),
     1: frozenset(
         "rewards reward_functions transitions returns kl entropy distributions joint statistics"
         " advantages losses recommend".split()
     ),
     2: frozenset(
-        "adam envs observations policies sinks checkpoint manifest rundir stop distributed".split()
+        "adam envs observations policies sinks checkpoint manifest rundir stop distributed"
+        " launch".split()
     ),
     3: frozenset(
         "groups gradient objective update minibatches reference survey learner walk evaluate video"

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grpo_cli.errors import ConfigError
+from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.rollout import Floats, Ints, Rollout, flat
 
 MOST_FOLDS = 4
@@ -37,6 +38,7 @@ def linear(
     group: Ints,
     usable: NDArray[np.bool_],
     ridge: float = PEER_RIDGE,
+    ranks: Ranks = ALONE,
 ) -> Floats:
     """Take out of each difference what the difference of states explains.
 
@@ -48,10 +50,11 @@ def linear(
     Args:
         difference: value minus baseline, [N]; without peers the value.
         states: features minus the same peers' mean features, [N, F]; without peers the features.
-        group: group of each row, [N].
+        group: group of each row, [N], under the number by which all ranks know it.
         usable: rows whose peers are of their own group, [N]; only these are fitted on, because a
             fall-back to all groups would carry returns from one fold into another.
         ridge: penalty of a feature's weight, in units of its sum of squares.
+        ranks: who has the other groups; only sums over rows go from one to the other.
 
     Returns:
         The adjusted differences, [N].
@@ -59,27 +62,32 @@ def linear(
     Raises:
         ConfigError: there is only one group, and so no other to fit on.
     """
-    if int(group.max()) == 0:
+    last = int(ranks.max(np.array([group.max()]))[0])
+    if last == 0:
         raise ConfigError(
             "advantage.adjust=linear fits on other groups, and there is only one",
             "set num_groups=2 or more, or advantage.adjust=none",
         )
     design = np.column_stack([states, np.ones(len(states))])
-    fold = group % min(int(group.max()) + 1, MOST_FOLDS)
-    numbers = range(int(fold.max()) + 1)
-    moments = [_moments(design, difference, usable & (fold == number)) for number in numbers]
-    total = sum(gram for gram, _ in moments), sum(side for _, side in moments)
+    folds = min(last + 1, MOST_FOLDS)
+    fold = group % folds
+    moments = ranks.sum(
+        np.stack([_moments(design, difference, usable & (fold == f)) for f in range(folds)])
+    )
+    total = sum(moments)
     adjusted = difference.copy()
-    for number in numbers:
-        gram, side = total[0] - moments[number][0], total[1] - moments[number][1]
+    for number in range(folds):
+        rest = total - moments[number]
+        gram, side = rest[:, :-1], rest[:, -1]
         rows = fold == number
         adjusted[rows] -= design[rows] @ _solve(gram, side, ridge)
     return adjusted
 
 
-def _moments(design: Floats, target: Floats, rows: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+def _moments(design: Floats, target: Floats, rows: NDArray[np.bool_]) -> Floats:
+    """Return the Gram matrix of the chosen rows, and beside it their products with the target."""
     chosen = design[rows]
-    return chosen.T @ chosen, chosen.T @ target[rows]
+    return np.column_stack([chosen.T @ chosen, chosen.T @ target[rows]])
 
 
 def _solve(gram: Floats, side: Floats, ridge: float) -> Floats:

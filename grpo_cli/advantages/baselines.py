@@ -11,6 +11,7 @@ from grpo_cli.advantages.fallbacks import FALLBACKS
 from grpo_cli.advantages.peers import has_spread, mean_by, peer_stats
 from grpo_cli.advantages.settings import Level
 from grpo_cli.errors import ConfigError
+from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.returns import returns_to_go
 from grpo_cli.rollout import BASELINE, Floats, Ints, Rollout, bincount
 
@@ -46,13 +47,14 @@ def find_baseline(
         ConfigError: one group alone where others are needed, or no score norms.
     """
     value = entries.value
-    spread = has_spread(value, entries.key)
+    among = rollout.ranks if level.key == "batch" else ALONE  # whose entries share keys
+    spread = has_spread(value, entries.key, among)
     nobody = np.zeros(len(value), dtype=bool)
     if level.baseline == "none":
         mean = np.zeros_like(value)
         if level.adjust == "linear":
             phi = features(rollout, time=True)
-            mean = value - linear(value, phi, entries.group, ~nobody, RIDGE)
+            mean = value - linear(value, phi, rollout.number_N, ~nobody, RIDGE, rollout.ranks)
         return Baseline(mean, mean, nobody, nobody, spread)
     if greedy is not None:
         mean = greedy[entries.group]
@@ -63,24 +65,26 @@ def find_baseline(
         phi = features(rollout)
         gap = [column - _others(column, rollout, entries, level)[0] for column in phi.T]
         usable = ~lonely & ~alone
-        mean = value - linear(value - mean, np.column_stack(gap), entries.group, usable)
+        states, ranks = np.column_stack(gap), rollout.ranks
+        mean = value - linear(value - mean, states, rollout.number_N, usable, ranks=ranks)
     if level.baseline == "loo":
         return Baseline(mean, mean, lonely, alone, spread)
     if level.baseline == "shrunk":
-        mean = _shrunk(value, entries.group, mean)
-        return Baseline(mean, mean, lonely, alone, has_spread(value, entries.place))
+        mean = _shrunk(value, entries.group, mean, rollout.ranks)
+        spread = has_spread(value, entries.place, rollout.ranks)
+        return Baseline(mean, mean, lonely, alone, spread)
     if level.baseline == "mean":
         if level.key not in ("state", "bin"):
             # One's own other steps are company: a window may lie inside one episode.
-            lonely = peer_stats(value, entries.key).count < level.min_peers
+            lonely = peer_stats(value, entries.key, ranks=among).count < level.min_peers
             alone = alone & lonely
         # A fall-back's mean takes oneself in as one more of its peers.
         served = (count * mean + value) / (count + 1)
-        whole = np.where(lonely, served, mean_by(value, entries.key))
+        whole = np.where(lonely, served, mean_by(value, entries.key, ranks=among))
         return Baseline(whole, mean, lonely, alone, spread)
     weight = _weight(rollout, level, score_norm)
-    others = peer_stats(value, entries.key, entries.owner, weight).mean
-    return Baseline(mean_by(value, entries.key, weight), others, lonely, alone, spread)
+    others = peer_stats(value, entries.key, entries.owner, weight, among).mean
+    return Baseline(mean_by(value, entries.key, weight, among), others, lonely, alone, spread)
 
 
 def greedy_return(rollout: Rollout, reward: Floats, gamma: float) -> Floats:
@@ -106,9 +110,10 @@ def _others(
     column: Floats, rollout: Rollout, entries: Entries, level: Level
 ) -> tuple[Floats, Floats, Floats]:
     """Mean of the peers' numbers, how many they are, how many before any fall-back, [K]."""
-    stats = peer_stats(column, entries.key, entries.owner)
+    among = rollout.ranks if level.key == "batch" else ALONE
+    stats = peer_stats(column, entries.key, entries.owner, ranks=among)
     mean, count = stats.mean, stats.count
-    for name in level.fallback if (count < level.min_peers).any() else ():
+    for name in level.fallback if rollout.ranks.any(bool((count < level.min_peers).any())) else ():
         found = FALLBACKS[name](rollout, entries, column, mean, count, level.min_peers)
         mean, count = found
     return mean, count, stats.count
@@ -136,7 +141,7 @@ def _weight(rollout: Rollout, level: Level, score_norm: Floats | None) -> Floats
     return so_far[np.append(first[1:], len(so_far)) - 1]
 
 
-def _shrunk(value: Floats, group: Ints, others: Floats) -> Floats:
+def _shrunk(value: Floats, group: Ints, others: Floats, ranks: Ranks = ALONE) -> Floats:
     """Shrink each leave-one-out mean towards the mean of the other groups, [M].
 
     Source: Zeng et al. 2025 (arXiv:2511.03710), the estimator JS2: b = (1 - l) m_others + l m_rest
@@ -148,23 +153,25 @@ def _shrunk(value: Floats, group: Ints, others: Floats) -> Floats:
         value: return of each member, [M].
         group: group of each member, [M].
         others: leave-one-out mean in the group, [M].
+        ranks: who has the other groups.
 
     Raises:
         ConfigError: there is only one group.
     """
     count = np.bincount(group)
-    n = len(count)
+    n = int(ranks.sum(np.array([len(count)]))[0])
     if n == 1:
         raise ConfigError(
             "advantage.baseline=shrunk looks at other groups, and there is only one",
             "set num_groups=2 or more, or advantage.baseline=loo",
         )
-    centre = value.mean()
+    centre = ranks.mean(value)
     mean = bincount(group, value - centre) / count
     within = bincount(group, (value - centre - mean[group]) ** 2) / np.maximum(count - 1, 1) / count
-    rest = (mean.sum() - mean) / (n - 1)
-    v = np.maximum(within.sum() - within, 0.0) / (n - 1)
-    deviations = (mean**2).sum() - mean**2 - (n - 1) * rest**2
+    sums = ranks.sum(np.array([mean.sum(), within.sum(), (mean**2).sum()]))
+    rest = (sums[0] - mean) / (n - 1)
+    v = np.maximum(sums[1] - within, 0.0) / (n - 1)
+    deviations = sums[2] - mean**2 - (n - 1) * rest**2
     s = np.maximum(deviations, 0.0) / max(n - 2, 1)
     known = v + s > 0
     share = np.where(known, (n - 1) / n * v / np.where(known, v + s, 1.0), 0.0)[group]

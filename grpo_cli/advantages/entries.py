@@ -65,7 +65,8 @@ def _process(rollout: Rollout, reward: Floats, level: Level) -> tuple[Floats, di
     spread = has_spread(reward, group)
     scale = std_by(reward, group, level.ddof) + level.eps
     standard = np.where(spread, reward - mean, 0.0) / np.where(spread, scale, 1.0)
-    constant = 1 - float((np.bincount(group, spread) > 0).mean())
+    (varied,) = rollout.ranks.moments(np.bincount(group, spread) > 0)
+    constant = 1 - float(varied.mean)
     if constant == 1:
         warnings.warn(
             "advantage.value=process is zero for everyone: every step of a group pays the same, as"
@@ -87,7 +88,13 @@ def _place(rollout: Rollout, level: Level) -> Ints:
         obs = np.round(obs.astype(np.float64) / level.bin_size)
     obs = np.ascontiguousarray(obs + 0)  # -0.0 becomes 0.0, which has other bytes
     as_bytes = obs.view(np.dtype((np.void, obs.itemsize * obs.shape[1])))
-    return np.unique(as_bytes.ravel(), return_inverse=True)[1]
+    if "all_groups" not in level.fallback:
+        return np.unique(as_bytes.ravel(), return_inverse=True)[1]
+    # Looked for among the groups of other ranks too: the same state has one number everywhere.
+    width = obs.itemsize * obs.shape[1]
+    seen, mine = rollout.ranks.whole(as_bytes.ravel().view(np.uint8).reshape(-1, width))
+    whole = np.ascontiguousarray(seen).view(as_bytes.dtype).ravel()
+    return np.unique(whole, return_inverse=True)[1][mine]
 
 
 def learners(rollout: Rollout) -> tuple[Rollout, NDArray[np.intp]]:

@@ -69,7 +69,7 @@ def all_groups(
 
     Args and returns as in `neighbour_step`.
     """
-    stats = peer_stats(value_N, entries.place, entries.owner)
+    stats = peer_stats(value_N, entries.place, entries.owner, ranks=rollout.ranks)
     lonely = (count_N < min_peers) & (stats.count >= max(min_peers, 1))
     return np.where(lonely, stats.mean, mean_N), np.where(lonely, stats.count, count_N)
 

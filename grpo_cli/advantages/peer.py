@@ -159,22 +159,24 @@ def _estimate(
         same = ~(base.spread | base.lonely) if level.adjust == "none" else nothing
         nothing = base.alone | same | ~alive_groups[group]
     centred = np.where(nothing, 0.0, value - base.mean)
-    advantage = scaled(centred, entries, alive_groups, level)
+    advantage = scaled(centred, entries, alive_groups, level, rollout.ranks)
     if level.scale == "whiten":
         advantage = np.where(nothing, 0.0, advantage)
+    served = ~base.alone
+    fallen, alone, before, after = rollout.ranks.moments(
+        (base.lonely & served)[entries.row],
+        base.alone[entries.row],
+        value[served],
+        (value - base.without_self)[served],
+    )
+    explained = 1 - after.variance / before.variance if before.variance > 0 else 0.0
     measured |= {
-        "baseline/fallback_frac": float((base.lonely & ~base.alone)[entries.row].mean()),
-        "baseline/no_peer_frac": float(base.alone[entries.row].mean()),
-        "baseline/explained_variance": _explained(value, base.without_self, ~base.alone),
+        "baseline/fallback_frac": float(fallen.mean),
+        "baseline/no_peer_frac": float(alone.mean),
+        "baseline/explained_variance": float(explained),
     }
     return Estimate(advantage[entries.row], measured)
 
 
 def _at(values: Floats | None, rows: NDArray[np.intp]) -> Floats | None:
     return None if values is None else values[rows]
-
-
-def _explained(value: Floats, mean: Floats, has_peer: NDArray[np.bool_]) -> float:
-    """Share of the values' variance that the baseline explains; 0 when there is none."""
-    total = value[has_peer].var() if has_peer.any() else 0.0
-    return float(1 - (value - mean)[has_peer].var() / total) if total > 0 else 0.0

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.rollout import Floats, Ints, bincount
 
 
@@ -22,7 +23,11 @@ class PeerStats:
 
 
 def peer_stats(
-    value: Floats, key: Ints, owner: Ints | None = None, weight: Floats | None = None
+    value: Floats,
+    key: Ints,
+    owner: Ints | None = None,
+    weight: Floats | None = None,
+    ranks: Ranks = ALONE,
 ) -> PeerStats:
     """Describe, for each entry, the other entries with the same key.
 
@@ -34,19 +39,19 @@ def peer_stats(
         key: entries with equal keys are compared, [K], any integers.
         owner: entries of the same owner are no peers of each other, [K]; None: each its own.
         weight: how much an entry counts as a peer, [K]; None: 1 each.
+        ranks: who else has entries under these keys.
 
     >>> peer_stats(np.array([1.0, 2.0, 6.0, 5.0]), np.array([0, 0, 0, 1])).mean.tolist()
     [4.0, 3.5, 1.5, 0.0]
     """
     weight = np.ones_like(value) if weight is None else weight
     # Centring first keeps the subtraction of one's own share exact to the last few bits.
-    centre = value.mean() if len(value) else 0.0
+    centre = ranks.mean(value)
     moments = [weight, weight * (value - centre), weight * (value - centre) ** 2]
-    cell = dense(key)
+    cell = dense(key, ranks)
     own = moments if owner is None else [_own(moment, cell, owner) for moment in moments]
-    count, total, squares = (
-        np.bincount(cell, moment)[cell] - share for moment, share in zip(moments, own, strict=True)
-    )
+    totals = ranks.sum_by(cell, *moments)
+    count, total, squares = (sums[cell] - share for sums, share in zip(totals, own, strict=True))
     count = np.where(count > 1e-9, count, 0.0)
     divisor = np.where(count > 0, count, 1.0)
     mean = total / divisor
@@ -65,37 +70,39 @@ def _own(moment: Floats, cell: Ints, owner: Ints) -> Floats:
     return bincount(pair, moment)[pair]
 
 
-def has_spread(value: Floats, key: Ints) -> NDArray[np.bool_]:
+def has_spread(value: Floats, key: Ints, ranks: Ranks = ALONE) -> NDArray[np.bool_]:
     """Say for each entry whether the entries with its key differ at all, exactly, [K]."""
-    cell = dense(key)
-    first = np.empty(int(cell.max(initial=0)) + 1)
+    cell = dense(key, ranks)
+    first = np.full(int(ranks.max(np.array([cell.max(initial=0)]))[0]) + 1, -np.inf)
     first[cell[::-1]] = value[::-1]
-    return (np.bincount(cell, value != first[cell]) > 0)[cell]
+    first = ranks.max(first)  # of several ranks' firsts one: all are equal where nothing differs
+    (differ,) = ranks.sum_by(cell, value != first[cell])
+    return (differ > 0)[cell]
 
 
-def mean_by(value: Floats, key: Ints, weight: Floats | None = None) -> Floats:
+def mean_by(value: Floats, key: Ints, weight: Floats | None = None, ranks: Ranks = ALONE) -> Floats:
     """Weighted mean of the values that share a key, oneself included, [K]."""
     weight = np.ones_like(value) if weight is None else weight
-    cell, centre = dense(key), value.mean()
-    total = bincount(cell, weight * (value - centre))
-    return (total / np.maximum(bincount(cell, weight), 1e-300))[cell] + centre
+    cell, centre = dense(key, ranks), ranks.mean(value)
+    total, count = ranks.sum_by(cell, weight * (value - centre), weight)
+    return (total / np.maximum(count, 1e-300))[cell] + centre
 
 
-def std_by(value: Floats, key: Ints, ddof: int) -> Floats:
+def std_by(value: Floats, key: Ints, ddof: int, ranks: Ranks = ALONE) -> Floats:
     """Standard deviation of the values that share a key, [K]; 0 for one alone."""
-    cell = dense(key)
-    count = np.bincount(cell)
-    mean = np.bincount(cell, value) / np.maximum(count, 1)
-    squares = np.bincount(cell, (value - mean[cell]) ** 2)
+    cell = dense(key, ranks)
+    count, total = ranks.sum_by(cell, np.ones_like(value), value)
+    mean = total / np.maximum(count, 1)
+    (squares,) = ranks.sum_by(cell, (value - mean[cell]) ** 2)
     return np.sqrt(squares / np.maximum(count - ddof, 1))[cell]
 
 
-def dense(key: Ints) -> Ints:
+def dense(key: Ints, ranks: Ranks = ALONE) -> Ints:
     """Renumber keys to 0, 1, 2, ... so that they can index counts, [K].
 
     Keys that are small enough already are left as they are: sorting them would cost more than
-    everything else here.
+    everything else here. Those that several ranks share are small, and the same to all.
     """
-    if len(key) and key.min() >= 0 and key.max() < 16 * len(key):
+    if ranks.size > 1 or (len(key) and key.min() >= 0 and key.max() < 16 * len(key)):
         return key
     return np.unique(key, return_inverse=True)[1]

@@ -11,7 +11,7 @@ from grpo_cli.advantages.peer import Estimate
 from grpo_cli.clock import part
 from grpo_cli.errors import ConfigError, NonFinite
 from grpo_cli.reward_functions import ENV_REWARD, Columns, weighted
-from grpo_cli.rewards import by_population, checked
+from grpo_cli.rewards import ELEMENTWISE, by_population, checked
 from grpo_cli.rollout import BASELINE, LEARN, Floats, Rollout, Scored
 
 EPS = 1e-8  # beside a standard deviation of sums of advantages, which is of the order of 1
@@ -33,8 +33,12 @@ def scale_rewards(rollout: Rollout, scaling: Callable[..., Floats], scope: str) 
     """
     wants_rollout = _wants_rollout(scaling)
     if scope == "batch":
-        given = {"rollout": rollout} if wants_rollout else {}
-        return checked(scaling, rollout.reward, **given)
+        if wants_rollout:
+            return checked(scaling, rollout.reward, rollout=rollout)
+        if getattr(scaling, "func", scaling) in ELEMENTWISE:
+            return checked(scaling, rollout.reward)
+        whole, mine = rollout.ranks.whole(rollout.reward)
+        return checked(scaling, whole)[mine]
     if scope != "group":
         raise ConfigError(f"reward_scaling.scope={scope} does not exist", "choose group or batch")
     if wants_rollout:
@@ -102,15 +106,17 @@ def score(
     learns_N = rollout.weight > 0
     learned = np.abs(estimate.advantage) * rollout.weight
     dead = np.bincount(rollout.group_N, learned, minlength=rollout.num_groups) == 0
-    used = estimate.advantage[learns_N] if learns_N.any() else np.zeros(1)
+    used = estimate.advantage[learns_N]
+    ranks = rollout.ranks
+    zero, spread, paid = ranks.moments(dead, used, scaled)
     measured = {
         **estimate.measured,
         **said,
-        "group/frac_reward_zero_std": float(dead.mean()),
-        "advantage/std": float(used.std()),
-        "advantage/abs_max": float(np.abs(used).max()),
-        "reward_scaling/mean": float(scaled.mean()),
-        "reward_scaling/std": float(scaled.std()),
+        "group/frac_reward_zero_std": float(zero.mean),
+        "advantage/std": float(spread.std()),
+        "advantage/abs_max": float(ranks.max(np.abs(used).max(initial=0.0, keepdims=True))[0]),
+        "reward_scaling/mean": float(paid.mean),
+        "reward_scaling/std": float(paid.std()),
     }
     return Scored(rollout, scaled, estimate.advantage, dead, measured)
 
@@ -136,11 +142,18 @@ def _among(
     Baseline members are always among them: their group is compared with them.
     """
     heard = heard | (rollout.role == BASELINE)
+    some = (heard & (rollout.role == LEARN)).any()
+    anywhere = rollout.ranks.any(some)
     if heard.all():
         return appraise(rollout)
     scaled, advantage = np.zeros((2, len(rollout.reward)))
-    if not (heard & (rollout.role == LEARN)).any():
+    if not anywhere:
         return scaled, Estimate(advantage)
+    if not some:
+        raise ConfigError(
+            "a reward function applies to no member of one process, and to some of another",
+            "set processes=1, or more groups",
+        )
     rows = heard[rollout.member]
     scaled[rows], estimate = appraise(rollout.members(heard))
     advantage[rows] = estimate.advantage
@@ -177,12 +190,14 @@ def _standardised(advantage: Floats, rollout: Rollout, heard: NDArray[np.bool_])
     """
     alive = np.bincount(rollout.group_N, advantage != 0, minlength=rollout.num_groups) > 0
     counted = heard & (rollout.role == LEARN) & alive[rollout.group]
-    if not counted.any():
+    ranks = rollout.ranks
+    total = ranks.sum(counted.sum(keepdims=True))
+    if not total:
         return np.zeros_like(advantage)
-    share = counted / np.maximum(rollout.per_member(np.ones_like(advantage)), 1) / counted.sum()
+    share = counted / np.maximum(rollout.per_member(np.ones_like(advantage)), 1) / total
     share_N = share[rollout.member]
-    centred = advantage - (share_N * advantage).sum()
-    std = np.sqrt((share_N * centred**2).sum())
+    centred = advantage - ranks.sum((share_N * advantage).sum(keepdims=True))
+    std = np.sqrt(ranks.sum((share_N * centred**2).sum(keepdims=True)))
     return np.where(counted[rollout.member], centred / (std + EPS), 0.0)
 
 

@@ -43,9 +43,9 @@ def say(error: dict[str, Any], debug: bool = False, job: str = "") -> None:
         sys.stderr.write(f"  {'next' if stopped else 'fix'}: {error['fix']}\n")
 
 
-def leave(error: dict[str, Any], debug: bool = False) -> NoReturn:
+def leave(error: dict[str, Any], debug: bool = False, job: str = "") -> NoReturn:
     """Print an error and end the process with its exit code."""
-    say(error, debug)
+    say(error, debug, job)
     raise typer.Exit(error["exit_code"])
 
 

@@ -1,5 +1,7 @@
 """`grpo train`: the words go to Hydra, the result to stdout."""
 
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -10,7 +12,7 @@ from grpo_cli.cli.help import TrainCommand
 from grpo_cli.cli.words import HYDRA_FLAGS, Words, arrange
 from grpo_cli.config.schema import everyday
 from grpo_cli.config.values import Expected
-from grpo_cli.errors import ConfigError, Stopped
+from grpo_cli.errors import ConfigError, NonFinite, RankLost, Stopped
 
 if TYPE_CHECKING:
     from grpo_cli.config.compose import Composed
@@ -33,6 +35,9 @@ def train(
     version: flags.Version = False,
 ) -> None:
     """Train a policy."""
+    if os.environ.get("RANK", "0") != "0" and os.environ.get("WORLD_SIZE", "1") != "1":
+        follow(debug)
+        return
     with door(debug):
         sorted_words = arrange(context.args, flags=HYDRA_FLAGS)
         records = _run(sorted_words, trust, quiet, json)
@@ -40,6 +45,21 @@ def train(
             _report_sweep(records, json, debug)
         elif records:
             _report(records[0], quiet, json, debug)
+
+
+def follow(debug: bool) -> None:
+    """Be another rank than 0 of a training, as it was started by torchrun or by rank 0."""
+    # What a signal means is for rank 0 to say; without it nothing goes on for long.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM):
+        signal.signal(number, signal.SIG_IGN)
+    from grpo_cli.config.following import follow as do_as_told
+
+    try:
+        do_as_told()
+    except (RankLost, NonFinite) as error:  # rank 0 says so, if it lives
+        raise typer.Exit(error.exit_code) from None
+    except Exception as error:
+        leave(describe(error), debug, f"process {os.environ['RANK']}: ")
 
 
 def _run(words: Words, trust: bool, quiet: bool, json: bool) -> list[Record]:

@@ -22,6 +22,7 @@ from grpo_cli.envs import Backend, EnvSource, make_backend
 from grpo_cli.errors import ConfigError
 from grpo_cli.policies import Policy, make_policy
 from grpo_cli.randomness import Purpose, rng
+from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.reward_functions import weighted
 from grpo_cli.sinks.view import View
 from grpo_cli.train import Sampler
@@ -127,14 +128,21 @@ def check_own(words: Words) -> None:
             )
 
 
-def build_device(word: str, threads: int = 1) -> torch.device:
+def build_device(word: str, threads: int = 1, number: int = 0) -> torch.device:
     """Choose the device; on the CPU, torch gets so many threads.
+
+    Args:
+        word: what was asked for; `cuda` gives each process of a computer the next GPU.
+        threads: of torch.
+        number: of this process among those of its computer.
 
     Raises:
         ConfigError: the device is not there.
     """
     if word.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"device={word}, but torch sees no CUDA device", "use device=cpu")
+    if word == "cuda":
+        word = f"cuda:{number % torch.cuda.device_count()}"
     device = torch.device("cpu" if word == "auto" else word)
     if device.type == "cpu":
         torch.set_num_threads(threads)
@@ -155,7 +163,7 @@ def build_policy(words: Words, source: EnvSource, device: torch.device) -> Polic
 
 
 def build_sampler(
-    words: Words, source: EnvSource, view: View, reward: weighted
+    words: Words, source: EnvSource, view: View, reward: weighted, ranks: Ranks = ALONE
 ) -> tuple[Sampler, Backend]:
     """Build the group mode and its backend; `reward` tells groups that are worth nothing.
 
@@ -175,14 +183,16 @@ def build_sampler(
     settings = {key: node[key] for key in node if key not in BUILDER_KEYS[groups] | {"name"}}
     # A person's own mode may say nothing: it is taken to play whole episodes.
     asks = getattr(getattr(make, "func", make), "demand", groups.episodes.demand)
-    demand = asks(num_groups, played + bool(greedy), source.max_steps, **settings)
+    mine = len(ranks.share(num_groups))
+    demand = asks(mine, played + bool(greedy), source.max_steps, **settings)
     groups.check_memory(source, demand.rows * (1 + max_resample))
     name, *waits = words["backend"].values()
     backend, why = make_backend(name, source, demand.slots, demand.restarts, *waits)
     view.notice(f"backend {backend.name}: {why}")
     mode = make(backend, source.codec, num_groups, played, words["seed"], **greedy)
     if played == group_size and not node.get("drop_dead"):
-        return mode, backend
+        alone = ranks.size == 1
+        return (mode if alone else groups.Share(mode, num_groups, ranks)), backend
     chosen = groups.Selection(
         mode,
         reward,
@@ -192,6 +202,7 @@ def build_sampler(
         selector=node.get("selector", "spread"),
         drop_dead=node.get("drop_dead", False),
         max_resample=max_resample,
+        ranks=ranks,
     )
     return chosen, backend
 

@@ -9,6 +9,7 @@ from grpo_cli.config.trust import load_own
 from grpo_cli.distributions import Categorical
 from grpo_cli.envs import EnvSource, Simulator, check_tensors, make_simulator
 from grpo_cli.errors import ConfigError
+from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.sinks.view import View
 from grpo_cli.train import Sampler
 from grpo_cli.transitions import TransitionReward, is_transition_reward
@@ -16,7 +17,9 @@ from grpo_cli.transitions import TransitionReward, is_transition_reward
 MODES = ("candidates", "branches")
 
 
-def build_lookahead(words: Words, source: EnvSource, view: View) -> tuple[Sampler, Simulator]:
+def build_lookahead(
+    words: Words, source: EnvSource, view: View, ranks: Ranks = ALONE
+) -> tuple[Sampler, Simulator]:
     """Build the group mode and its simulator, which is proved here.
 
     With group.actions=all the number of actions takes the place of `group_size` in `words`.
@@ -36,7 +39,8 @@ def build_lookahead(words: Words, source: EnvSource, view: View) -> tuple[Sample
     reward = transition_reward(words)
     if reward is not None:
         check_tensors(source.action_space)
-    members = words["num_groups"] * words["group_size"]
+    num_groups = len(ranks.share(words["num_groups"]))
+    members = num_groups * words["group_size"]
     longest = min(node["horizon"] or source.max_steps, source.max_steps)
     groups.check_memory(source, members * longest)
     simulator, why = make_simulator(source, max(members, node["walks"]))
@@ -44,11 +48,12 @@ def build_lookahead(words: Words, source: EnvSource, view: View) -> tuple[Sample
     mode = component(groups, node)(
         simulator,
         source.codec,
-        words["num_groups"],
+        num_groups,
         words["group_size"],
         words["seed"],
         words["gamma"],
         reward,
+        ranks,
     )
     return mode, simulator
 

@@ -18,6 +18,7 @@ from grpo_cli.envs import Backend, Bounds, EnvSource, Simulator
 from grpo_cli.errors import CheckpointError
 from grpo_cli.learner import Learner
 from grpo_cli.policies import Policy
+from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.sinks.view import View
 from grpo_cli.train import Progress, Sampler
 
@@ -38,6 +39,7 @@ class Built:
         score: gives every row its advantage.
         scaling: the reward scaling, which may have a state.
         stop_at: mean reward that ends training, or None.
+        ranks: the processes that train together.
     """
 
     words: dict[str, Any]
@@ -49,6 +51,7 @@ class Built:
     score: Callable[..., Any]
     scaling: object
     stop_at: float | None
+    ranks: Ranks = ALONE
 
     def checkpoint(self, at: Progress, metrics_bytes: int) -> Checkpoint:
         """Return all that a later `load` needs to go on from here, bit for bit.
@@ -125,31 +128,31 @@ class Built:
             ) from error
 
 
-def build_all(words: dict[str, Any], view: View) -> Built:
-    """Build every part of a run.
+def build_all(words: dict[str, Any], view: View, ranks: Ranks = ALONE) -> Built:
+    """Build every part of a run, of several ranks one's own.
 
     Raises:
         GrpoError: the environment, the config or the computer does not allow it.
     """
     build.check_own(words)
     reward = build_reward(words)
-    device = build.build_device(words["device"], words["threads"])
+    device = build.build_device(words["device"], words["threads"], ranks.local)
     source = build_env(words, view)
     fits.check_linear(words, source)
     policy = build.build_policy(words, source, device)
     if notice := fits.policy_notice(words, source):
         view.notice(notice)
     if words["group"]["name"] in LOOK_AHEAD:
-        sampler, backend = build_lookahead(words, source, view)
+        sampler, backend = build_lookahead(words, source, view, ranks)
     else:
-        sampler, backend = build.build_sampler(words, source, view, reward)
+        sampler, backend = build.build_sampler(words, source, view, reward, ranks)
     learner = build_learner(words, policy, source, view.warn)
     score, scaling = build.build_score(words, reward, learner.survey)
     bounds = Bounds(source.observation_space, view.warn)
     return Built(
         words, source, policy, sampler, backend, learner,
         lambda rollout: score(bounds(rollout)), scaling,
-        stop_at=build.stopping_return(words, source),
+        stop_at=build.stopping_return(words, source), ranks=ranks,
     )  # fmt: skip
 
 

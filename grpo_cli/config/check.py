@@ -14,14 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 from grpo_cli.config.combinations import check_combinations
 from grpo_cli.config.env_ids import require_package
 from grpo_cli.config.files import Layer, conf_dir, find, leaves
+from grpo_cli.config.rules import COMPONENT_RULES, Rule
 from grpo_cli.config.schema import (
-    COMPONENT_RULES,
     COMPONENTS,
     GROUPS,
     MISSING,
     NAMED,
     EnvConf,
-    Rule,
     TrainConf,
     everyday,
     is_own,

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from grpo_cli.config.schema import is_own
 from grpo_cli.errors import ConfigError
 
 Tree = Mapping[str, Any]
+WHOLE_BATCH = ("clip_cov", "kl_cov")
 LOOK_AHEAD = ("candidates", "branches")
 WITHOUT_GREEDY = ("windows", *LOOK_AHEAD)
 
@@ -26,11 +28,38 @@ def check_combinations(tree: Tree, choices: Tree) -> None:
     _check_loss(tree["loss"], str(choices.get("loss")), tree["group"])
     _check_kl(tree["kl"])
     _check_entropy(tree["entropy"])
+    check_processes(tree["processes"], tree)
     _refuse(
         tree["policy"]["name"] == "recurrent" and tree["group"]["name"] in LOOK_AHEAD,
         f"group={tree['group']['name']} starts in the middle of episodes, and policy=recurrent "
         "reads them from their start",
         "set group=episodes, or policy=auto",
+    )
+
+
+def check_processes(processes: int, tree: Tree) -> None:
+    """Refuse what several processes cannot do as if they were one.
+
+    Raises:
+        ConfigError: the first thing.
+    """
+    if processes == 1:
+        return
+    num_groups, loss = tree["num_groups"], tree["loss"]["name"]
+    _refuse(
+        processes > num_groups,
+        f"{processes} processes need {processes} groups, and num_groups={num_groups}",
+        f"set num_groups={processes} or more, or fewer processes",
+    )
+    _refuse(
+        loss in WHOLE_BATCH,
+        f"loss={loss} ranks the rows of a whole minibatch, of which each process has a part",
+        "set processes=1, or another loss",
+    )
+    _refuse(
+        is_own(tree["group"]["name"]),
+        "a group mode of your own samples all groups, and each process its share",
+        "set processes=1",
     )
 
 
@@ -52,6 +81,11 @@ def misleading(tree: Tree) -> Iterator[str]:
         yield (
             "kl=k1 in the loss has no gradient on average and regularises nothing; "
             "write kl.where=reward, or kl=exact"
+        )
+    if tree["processes"] > 1 and is_own(tree["loss"]["name"]):
+        yield (
+            f"loss={tree['loss']['name']} is added up over {tree['processes']} processes: it is "
+            "right if it divides by batch.total_weight, as batch.weighted does, not by its rows"
         )
     if tree["loss"]["name"] == "reinforce" and tree["epochs"] > 1:
         yield (

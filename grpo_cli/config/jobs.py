@@ -1,7 +1,9 @@
 """The two jobs of the main verbs, from a checked config to a summary."""
 
+import os
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,15 +17,25 @@ from grpo_cli.config import build
 from grpo_cli.config.absolute import name_absolutely
 from grpo_cli.config.build_env import build_env
 from grpo_cli.config.built import Built, build_all, require_env, take
+from grpo_cli.config.clusters import train_on_cluster
+from grpo_cli.config.following import (
+    Plan,
+    choose_ranks,
+    evaluator,
+    judge,
+    lead,
+    met,
+    score_all,
+    train_all,
+)
 from grpo_cli.config.mending import Mender
 from grpo_cli.config.reporting import make_sinks, write_report
 from grpo_cli.config.resume import Resumed, same_run
-from grpo_cli.config.saved import mark, open_config
+from grpo_cli.config.saved import MakeRun, fill, mark, open_config
 from grpo_cli.config.schema import EvalConf
 from grpo_cli.config.tuning import tune
 from grpo_cli.config.values import seconds
-from grpo_cli.envs import EnvSource
-from grpo_cli.errors import CheckpointError, ConfigError, Stopped
+from grpo_cli.errors import CheckpointError, Stopped
 from grpo_cli.evaluate import MODES, Evaluator, Mode
 from grpo_cli.evaluate_run import final_scores
 from grpo_cli.randomness import Use
@@ -31,9 +43,7 @@ from grpo_cli.rundir import RunFolder
 from grpo_cli.sinks.profile import nested
 from grpo_cli.sinks.view import View
 from grpo_cli.stop import Stop
-from grpo_cli.train import Parts, Progress, train
-
-MakeRun = Callable[[str, str, int], RunFolder]
+from grpo_cli.train import Parts, Progress
 
 
 def train_job(
@@ -71,21 +81,27 @@ def train_job(
         tune(cfg, overrides, view)
     if cfg.resume == "auto":
         resumed = same_run(cfg, view.warn)
+    if cfg.cluster.get("name", "none") != "none" and "RANK" not in os.environ:
+        return train_on_cluster(cfg, overrides=overrides, view=view, resumed=resumed)
     profiled, cfg.tune = cfg.profile, "none"
     # Words of this command, not of the run.
     cfg.resume, cfg.resume_changes, cfg.profile = None, "ask", False
     words = build.plain(cfg)
-    stop = Stop(view.notice)
-    with ExitStack() as stack:
+    stop, ranks = Stop(view.notice), choose_ranks(words)
+    cfg.processes = words["processes"]
+    with ExitStack() as company, ExitStack() as stack:
         clock = nested(words["device"]) if profiled else None
         if clock is not None:
             stack.enter_context(timed(clock))  # before anything takes hold of a marked function
-        built = build_all(words, view)
+        built = build_all(words, view, ranks)
         stack.callback(built.backend.close)
         at = None if resumed is None else built.load(resumed.saved, resumed.path)
         if at is not None and resumed is not None and "stop_at" in resumed.changed:
             at.reached = False
-        run = _fill(make_run, cfg, words, built, overrides) if resumed is None else resumed.run
+        company.enter_context(met(ranks))
+        run = (
+            fill(make_run, cfg, words, built.source, overrides) if resumed is None else resumed.run
+        )
         stack.callback(run.discard_if_empty)
         stack.enter_context(run.alone())
         if resumed is not None and at is not None:
@@ -93,24 +109,20 @@ def train_job(
         sinks = make_sinks(cfg, words, run, built, view, at, clock, swept)
         for sink in sinks:
             stack.callback(sink.close)
-        judge = _evaluator(words, built.source, words["seed"], Use.CHECK)
-        stack.callback(judge.close)
-        parts = _parts(built, run, judge, sinks, view, stop)
+        checks = evaluator(built, Use.CHECK)
+        stack.callback(checks.close)
+        lead(ranks, _plan(words, run, at, resumed))
+        parts = _parts(built, run, checks, sinks, view, stop)
         with stop.listen(seconds(words["max_time"])):
-            at = train(
-                parts,
-                total_steps=words["total_steps"],
-                stop_at=built.stop_at,
-                eval_every=words["eval_every"],
-                save_every=words["save_every"],
-                at=at,
-            )
-    if stop.why and not at.reached and at.steps < words["total_steps"]:
-        write_report(run, view)
-        raise _stopped(stop, run, at)
-    trained = time.perf_counter() - at.started
-    with run.alone():  # who watches from elsewhere sees that it goes on
-        summary = _summary(words, built, run, at, trained)
+            at = train_all(built, parts, at)
+        stack.close()
+        stopped = stop.why and not at.reached and at.steps < words["total_steps"]
+        if ranks.decide(bool(stopped)):
+            write_report(run, view)
+            raise _stopped(stop, run, at)
+        trained = time.perf_counter() - at.started
+        with run.alone():  # who watches from elsewhere sees that it goes on
+            summary = _summary(words, built, run, at, trained)
     if profiled:
         summary["profile"] = run.read_json("profile.json") if run.has("profile.json") else None
     summary["wall_s"] = time.perf_counter() - started
@@ -120,15 +132,13 @@ def train_job(
 
 
 def _parts(
-    built: Built, run: RunFolder, judge: Evaluator, sinks: list[Any], view: View, stop: Stop
+    built: Built, run: RunFolder, checks: Evaluator, sinks: list[Any], view: View, stop: Stop
 ) -> Parts:
     """Put together what the loop needs."""
-    words = built.words
-    episodes = words["eval"]["episodes"], words["eval"]["final_episodes"]
 
     def save(at: Progress, best: bool) -> Path:
         content = built.checkpoint(at, run.synced_size("metrics.jsonl"))
-        keep = words["checkpoint"]["keep"]
+        keep = built.words["checkpoint"]["keep"]
         return checkpoint.save(
             run.checkpoints, at.steps, content, keep=keep, best=best, anchor=at.anchor
         )
@@ -138,13 +148,22 @@ def _parts(
         sampler=built.sampler,
         score=built.score,
         learn=built.learner,
-        judge=lambda policy, mode, thorough: judge.scores(policy, episodes[thorough], mode),
+        judge=judge(built, checks),
         save=save,
         sinks=sinks,
         warn=view.warn,
         mend=Mender(built, run, view.warn),
         stop=stop,
+        ranks=built.ranks,
     )
+
+
+def _plan(
+    words: dict[str, Any], run: RunFolder, at: Progress | None, resumed: Resumed | None
+) -> Plan:
+    """Say what the other ranks are to do."""
+    saved, path = (None, None) if resumed is None else (resumed.saved, resumed.path)
+    return Plan(words, run.path.absolute(), str(Path.cwd()), tuple(sys.path), at, saved, path)
 
 
 def _take_up(
@@ -224,7 +243,7 @@ def eval_job(conf: EvalConf, *, view: View, trusted: bool) -> dict[str, Any]:
     policy = build.build_policy(words, source, build.build_device(conf.device))
     take(policy, saved, path, source)
     seed = words["seed"] if conf.seed is None else conf.seed
-    evaluator = _evaluator(words, source, seed, Use.FINAL)
+    final = Evaluator(source, seed, Use.FINAL, words["backend"].get("timeout_s"))
     modes = MODES if conf.mode == "both" else (conf.mode,)
     if film is not None:
         video.check_renders(source)
@@ -234,9 +253,9 @@ def eval_job(conf: EvalConf, *, view: View, trusted: bool) -> dict[str, Any]:
         video.record(film, source, policy, seed=seed, mode=shown, episodes=count)
     view.notice(f"{path}: {conf.episodes} episodes of {source.id}, {' and '.join(modes)}")
     try:
-        scores = final_scores(evaluator, policy, conf.episodes, modes)  # type: ignore[arg-type]
+        scores = final_scores(final, policy, conf.episodes, modes)  # type: ignore[arg-type]
     finally:
-        evaluator.close()
+        final.close()
     return {
         "ckpt": str(path),
         "env": source.id,
@@ -247,41 +266,10 @@ def eval_job(conf: EvalConf, *, view: View, trusted: bool) -> dict[str, Any]:
     }
 
 
-def _evaluator(words: dict[str, Any], source: EnvSource, seed: int, use: Use) -> Evaluator:
-    """Play where the training does: in worker processes if they were asked for."""
-    return Evaluator(source, seed, use, words["backend"].get("timeout_s"))
-
-
-def _fill(
-    make_run: MakeRun, cfg: DictConfig, words: dict[str, Any], built: Built, overrides: list[str]
-) -> RunFolder:
-    """Make the run folder and what identifies it; a folder that cannot be filled is removed."""
-    source = built.source
-    run = make_run(source.slug, words["name"], words["seed"])
-    text = OmegaConf.to_yaml(cfg, resolve=False)
-    meta = rundir.metadata(source.id, words["seed"])
-    meta |= mark(text, cfg)
-    try:
-        run.write("config.yaml", text)
-        run.write("overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(list(overrides))))
-        run.write_json("meta.json", meta)
-    except OSError as error:
-        run.discard_if_empty()
-        raise ConfigError(
-            f"{run.path} cannot be written: {error.strerror or error}",
-            "free some space, or run grpo in another folder",
-        ) from error
-    return run
-
-
 def _summary(
     words: dict[str, Any], built: Built, run: RunFolder, at: Progress, trained_s: float
 ) -> dict[str, Any]:
-    evaluator = _evaluator(words, built.source, words["seed"], Use.FINAL)
-    try:
-        scores = final_scores(evaluator, built.policy, words["eval"]["final_episodes"], MODES)
-    finally:
-        evaluator.close()
+    scores = score_all(built)
     worst = min(score["mean"] for score in scores.values())
     return {
         "run": str(run.path),

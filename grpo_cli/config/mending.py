@@ -43,17 +43,21 @@ class Mender:
         """
         word = self.built.words["nan"]
         if word == "halt" or at.broken >= PATIENCE:
-            raise NonFinite(error.what, f"{error.fix}{self._bundle(sampled, at)}") from error
+            bundle = self._bundle(sampled, at) if self.built.ranks.rank == 0 else ""
+            raise NonFinite(error.what, f"{error.fix}{bundle}") from error
         back = self._roll_back(at) if word == "rollback" else ""
-        self.warn(f"{error.what}; update {at.update} is undone{back}")
+        if self.built.ranks.rank == 0:
+            self.warn(f"{error.what}; update {at.update} is undone{back}")
         return {"train/epochs": 0.0, "train/n_updates": float(self.built.learner.gradient_steps)}
 
     def _roll_back(self, at: Progress) -> str:
         """Go back to the checkpoint to which this run would go back had nobody interrupted it."""
-        path = self.run.checkpoints / manifest.name(at.anchor)
-        if not path.exists():
+        path, ranks = self.run.checkpoints / manifest.name(at.anchor), self.built.ranks
+        saved = checkpoint.load(path) if ranks.rank == 0 and path.exists() else None
+        saved = ranks.decide(saved)
+        if saved is None:
             return ""
-        self.built.load(checkpoint.load(path), path)
+        self.built.load(saved, path)
         return f", and all since {path.name}"
 
     def _bundle(self, sampled: Rollout | Scored, at: Progress) -> str:
@@ -113,7 +117,7 @@ def unpacked(tensors: dict[str, Tensor], facts: dict[str, Any]) -> Rollout | Sco
         return tensors[name] if name in rollout_is_tensor else tensors[name].numpy()
 
     episodes = Episodes(**{f.name: column(f"episodes.{f.name}") for f in fields(Episodes)})
-    names = [f.name for f in fields(Rollout) if f.name != "episodes"]
+    names = [f.name for f in fields(Rollout) if f.name not in ("episodes", "ranks")]
     rollout = Rollout(**{name: column(name) for name in names}, episodes=episodes)
     if "scored.advantage" not in tensors:
         return rollout

@@ -18,16 +18,9 @@ from grpo_cli.checkpoint import Checkpoint
 from grpo_cli.config import files
 from grpo_cli.config.build import absolute
 from grpo_cli.config.combinations import check_combinations
+from grpo_cli.config.rules import COMPONENT_RULES, Rule
 from grpo_cli.config.saved import open_config, parsed
-from grpo_cli.config.schema import (
-    COMPONENT_RULES,
-    GROUPS,
-    NAMED,
-    EnvConf,
-    Rule,
-    everyday,
-    is_own,
-)
+from grpo_cli.config.schema import GROUPS, NAMED, EnvConf, everyday, is_own
 from grpo_cli.config.suggest import did_you_mean, listed, unknown_key
 from grpo_cli.config.values import Expected
 from grpo_cli.config.words import choices_in, rewrite
@@ -38,7 +31,8 @@ Tree = dict[str, Any]
 
 HARMLESS = (
     "total_steps", "stop_at", "eval_every", "save_every", "log_every", "max_time", "nan", "name",
-    "profile", "tune", "resume", "resume_changes", "eval", "checkpoint", "sinks",
+    "profile", "tune", "processes", "resume", "resume_changes", "eval", "checkpoint",
+    "cluster", "sinks",
 )  # fmt: skip
 """Keys that do not move the policy; a resumed run may change them and learn as it would have."""
 

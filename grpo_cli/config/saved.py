@@ -2,6 +2,7 @@
 
 import copy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,14 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import SafeLoader, YAMLError, parse
 from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
+from grpo_cli import rundir
 from grpo_cli.config import trust
 from grpo_cli.config.schema import TrainConf, is_own
-from grpo_cli.errors import CheckpointError
+from grpo_cli.envs import EnvSource
+from grpo_cli.errors import CheckpointError, ConfigError
 from grpo_cli.rundir import RunFolder
 
+MakeRun = Callable[[str, str, int], RunFolder]
 DEEPEST = 50  # levels of nesting in a config
 
 
@@ -144,3 +148,28 @@ def _module_files(own: list[str]) -> list[Path]:
         if is_own(name) and file and "site-packages" not in Path(file).parts:
             files.append(Path(file).absolute())
     return files
+
+
+def fill(
+    make_run: MakeRun,
+    cfg: DictConfig,
+    words: dict[str, Any],
+    source: EnvSource,
+    overrides: list[str],
+) -> RunFolder:
+    """Make the run folder and what identifies it; a folder that cannot be filled is removed."""
+    run = make_run(source.slug, words["name"], words["seed"])
+    text = OmegaConf.to_yaml(cfg, resolve=False)
+    meta = rundir.metadata(source.id, words["seed"])
+    meta |= mark(text, cfg)
+    try:
+        run.write("config.yaml", text)
+        run.write("overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(list(overrides))))
+        run.write_json("meta.json", meta)
+    except OSError as error:
+        run.discard_if_empty()
+        raise ConfigError(
+            f"{run.path} cannot be written: {error.strerror or error}",
+            "free some space, or run grpo in another folder",
+        ) from error
+    return run

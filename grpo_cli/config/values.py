@@ -7,7 +7,8 @@ from dataclasses import Field, dataclass
 from types import UnionType
 from typing import Any, get_args, get_origin
 
-from grpo_cli.config.schema import MISSING, Rule
+from grpo_cli.config.rules import Rule
+from grpo_cli.config.schema import MISSING
 from grpo_cli.config.suggest import did_you_mean, listed
 from grpo_cli.errors import ConfigError
 

@@ -5,6 +5,7 @@ from grpo_cli.groups.candidates import candidates
 from grpo_cli.groups.episodes import episodes
 from grpo_cli.groups.memory import Demand, check_memory
 from grpo_cli.groups.selection import SELECTORS, Selection
+from grpo_cli.groups.share import Share as Share
 from grpo_cli.groups.states import one_step, states, win_rates
 from grpo_cli.groups.windows import windows
 

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grpo_cli.envs import Codec, Simulator
-from grpo_cli.groups.visits import Draw, Trail, Visits, visit
+from grpo_cli.groups.visits import RANK, Draw, Trail, Visits, visit
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, rng
+from grpo_cli.ranks import Ranks
 from grpo_cli.rollout import LEARN, Floats, Ints
 from grpo_cli.transitions import TransitionReward
 from grpo_cli.walk import Outcome, Round, Walks, walk
@@ -215,6 +216,7 @@ class LookAhead:
         seed: int,
         gamma: float,
         reward: TransitionReward | None,
+        ranks: Ranks,
         *,
         horizon: int | None,
         shared_noise: bool,
@@ -228,6 +230,7 @@ class LookAhead:
         self.seed = seed
         self.gamma = gamma
         self.reward = reward
+        self.ranks = ranks
         self.horizon = horizon
         self.shared_noise = shared_noise
         self.state_frac = state_frac
@@ -252,11 +255,12 @@ class LookAhead:
             walks=self.walks,
             at_least=math.ceil(self.num_groups / self.state_frac),
             actor=actor,
+            ranks=self.ranks,
         )
 
     def _noise(self, policy: Policy, update: int, address: Ints) -> AheadNoise:
         """Return the noise of the members that begin at states of these addresses, [V]."""
-        numbers = address.tolist()
+        numbers = (address + self.ranks.rank * RANK).tolist()
         generators = [rng(self.seed, Purpose.LOOKAHEAD, update, number) for number in numbers]
         width = policy.family.noise_width
         return AheadNoise(generators, self.group_size, width, self.shared_noise)

@@ -8,8 +8,10 @@ from grpo_cli.envs import Codec, Simulator
 from grpo_cli.errors import ConfigError
 from grpo_cli.groups.ahead import Cost, LookAhead, discounted
 from grpo_cli.groups.packing import finite
+from grpo_cli.groups.share import shared
 from grpo_cli.groups.visits import Visits
 from grpo_cli.policies import Policy
+from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.rollout import Ints, Rollout, tensors
 from grpo_cli.transitions import TransitionReward
 from grpo_cli.walk import Outcome, Round
@@ -31,6 +33,7 @@ class branches(LookAhead):  # noqa: N801 - a group mode is called by its config 
         seed: the run's seed.
         gamma: discount within the value of a state.
         reward: of a transition; None: the environment's own.
+        ranks: who draws further groups, from walks of their own.
         horizon: steps of a continuation; None: to the episode's end.
         shared_noise: after their first actions, continuations of a state get the same action noise.
         learn: from every step of the `branches`, their group's members | from the `walk`: its step
@@ -52,6 +55,7 @@ class branches(LookAhead):  # noqa: N801 - a group mode is called by its config 
         seed: int,
         gamma: float = 1.0,
         reward: TransitionReward | None = None,
+        ranks: Ranks = ALONE,
         *,
         horizon: int | None = None,
         shared_noise: bool = False,
@@ -65,7 +69,7 @@ class branches(LookAhead):  # noqa: N801 - a group mode is called by its config 
                 "set group.learn=branches, or group=candidates",
             )
         super().__init__(
-            simulator, codec, num_groups, group_size, seed, gamma, reward,
+            simulator, codec, num_groups, group_size, seed, gamma, reward, ranks,
             horizon=horizon, shared_noise=shared_noise, state_frac=state_frac, walks=walks,
         )  # fmt: skip
         self.learn = learn
@@ -113,7 +117,7 @@ class branches(LookAhead):  # noqa: N801 - a group mode is called by its config 
             truncated=outcome.truncated,
             **cost.facts(visits, state),
         )
-        return finite(rollout)
+        return shared(finite(rollout), self.ranks, self.ranks.rank * self.num_groups)
 
     def _walks(self, visits: Visits, policy: Policy, update: int, cost: Cost) -> Rollout:
         """Make every drawn step of a walk a member, beside the branches from its state."""
@@ -144,7 +148,7 @@ class branches(LookAhead):  # noqa: N801 - a group mode is called by its config 
             truncated=np.zeros(count, dtype=bool),
             **cost.facts(visits, state),
         )
-        return finite(rollout)
+        return shared(finite(rollout), self.ranks, self.ranks.rank * self.num_groups)
 
 
 def _by_member(rounds: list[Round]) -> tuple[NDArray, ...]:

@@ -18,8 +18,10 @@ from grpo_cli.envs import Codec, Simulator
 from grpo_cli.errors import ConfigError
 from grpo_cli.groups.ahead import Cost, LookAhead, discounted
 from grpo_cli.groups.packing import finite
+from grpo_cli.groups.share import shared
 from grpo_cli.groups.visits import Trail, Visits
 from grpo_cli.policies import Acts, Policy
+from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.rollout import Floats, Ints, Rollout, tensors
 from grpo_cli.transitions import TransitionReward
 
@@ -58,6 +60,7 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
         seed: the run's seed.
         gamma: discount within a value.
         reward: of a transition; None: the environment's own.
+        ranks: who draws further groups, from walks of their own.
         actions: `drawn` from the policy | `all` of a discrete space.
         horizon: steps of a look-ahead, the tried action included; None: to the episode's end.
         shared_noise: after the tried actions, those of a state get the same action noise; an action
@@ -82,6 +85,7 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
         seed: int,
         gamma: float = 1.0,
         reward: TransitionReward | None = None,
+        ranks: Ranks = ALONE,
         *,
         actions: str = "drawn",
         horizon: int | None = 20,
@@ -103,7 +107,7 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
                 f"set group_size={family.num_outputs}",
             )
         super().__init__(
-            simulator, codec, num_groups, group_size, seed, gamma, reward,
+            simulator, codec, num_groups, group_size, seed, gamma, reward, ranks,
             horizon=horizon, shared_noise=shared_noise, state_frac=state_frac, walks=walks,
         )  # fmt: skip
         self.actions = actions
@@ -208,7 +212,7 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
             truncated=np.zeros(count, dtype=bool),  # an action is not cut off by a time limit
             **cost.facts(visits, state),
         )
-        return finite(rollout)
+        return shared(finite(rollout), self.ranks, self.ranks.rank * self.num_groups)
 
 
 class _Best:

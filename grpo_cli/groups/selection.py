@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grpo_cli.errors import NonFinite
+from grpo_cli.groups.share import shared
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import Purpose, rng
+from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.reward_functions import Columns
 from grpo_cli.rollout import LEARN, Floats, Ints, Rollout, join
 
@@ -74,6 +77,7 @@ class Selection:
             reward function; their rows get weight 0.
         max_resample: rounds at most in which dead groups are replaced by freshly sampled ones,
             whose numbers follow on those of the groups before them.
+        ranks: who samples the other groups; each replaces its share of all dead ones.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class Selection:
         selector: str,
         drop_dead: bool,
         max_resample: int,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.mode = mode
         self.worth = worth
@@ -96,6 +101,7 @@ class Selection:
         self.selector = SELECTORS[selector]
         self.drop_dead = drop_dead
         self.max_resample = max_resample
+        self.ranks = ranks
 
     def sample(self, policy: Policy, update: int) -> Rollout:
         """Sample groups, choose members, and replace groups that are dead.
@@ -103,23 +109,37 @@ class Selection:
         Dead groups stay in the rollout with weight 0, so that their share is seen.
         """
         rounds: list[Rollout] = []
-        start, missing = 0, self.num_groups
-        while missing and len(rounds) <= self.max_resample:
-            groups = range(start, start + missing)
-            try:
-                rollout = self.mode.sample(policy, update, groups)
-            except NonFinite as error:
-                if error.rollout is not None:  # the rounds before it were simulated as well
-                    error.rollout = join([*rounds, error.rollout])
-                raise
-            rollout = self._select(rollout, update, groups)
-            missing, start = 0, groups.stop
-            if self.drop_dead:
-                live = self.worth(rollout).spread(rollout)
-                missing = int((~live[groups.start :]).sum())
-                rollout = replace(rollout, weight=rollout.weight * live[rollout.group_N])
-            rounds.append(rollout)
-        return rounds[0] if len(rounds) == 1 else join(rounds)
+        start, missing, number = 0, self.num_groups, 0
+        while missing and number <= self.max_resample:
+            mine = self.ranks.share(missing)
+            groups = range(start + mine.start, start + mine.stop)
+            start, dead = start + missing, 0
+            # A rank may have nothing to replace, and still hears what the others have to.
+            found = self.ranks.together(partial(self._round, policy, update, groups, rounds))
+            if found is not None:
+                rollout, dead = found
+                rounds.append(rollout)
+            missing, number = self.ranks.span(dead)[0], number + 1
+        return shared(rounds[0] if len(rounds) == 1 else join(rounds), self.ranks)
+
+    def _round(
+        self, policy: Policy, update: int, groups: range, before: list[Rollout]
+    ) -> tuple[Rollout, int] | None:
+        """Sample groups and look through them; returns also how many are to be replaced."""
+        if not groups:
+            return None
+        try:
+            rollout = self.mode.sample(policy, update, groups)
+        except NonFinite as error:
+            if error.rollout is not None:  # the rounds before it were simulated as well
+                error.rollout = join([*before, error.rollout])
+            raise
+        rollout = self._select(rollout, update, groups)
+        if not self.drop_dead:
+            return rollout, 0
+        live = self.worth(rollout).spread(rollout)
+        dead = int((~live[groups.start :]).sum())
+        return replace(rollout, weight=rollout.weight * live[rollout.group_N]), dead
 
     def _select(self, rollout: Rollout, update: int, groups: range) -> Rollout:
         """Keep `group_size` learning members of each group, and all others."""

@@ -17,11 +17,13 @@ from grpo_cli.clock import part
 from grpo_cli.envs import Codec, Simulator
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
+from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.rollout import Episodes, Floats, Ints, join_episodes
 from grpo_cli.walk import Outcome, Round, Walks, walk
 
 # Walks are shorter than a million steps: a number of this system says walk and step.
 WALK = 2**20
+RANK = 2**40  # so far apart are the numbers of two ranks, which count their walks alike
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ def visit(
     walks: int,
     at_least: int,
     actor: Callable[[Trail], Walks] | None = None,
+    ranks: Ranks = ALONE,
 ) -> Visits:
     """Play whole episodes and draw from the states on their way.
 
@@ -170,14 +173,18 @@ def visit(
         walks: how many are played side by side; more follow until enough states were visited.
         at_least: states to visit.
         actor: makes the one who walks.
+        ranks: who else walks; the walks of all have different numbers.
 
     Raises:
         EnvError: the environment raised.
     """
     parts: list[tuple[list[Round], Outcome, Ints]] = []
+    width = min(walks, simulator.slots or walks)
     visited = first = 0
     while visited < at_least:
-        numbers = range(first, first + min(walks, simulator.slots or walks))
+        # The walks of all ranks in rounds: 0 to width - 1 are the first rank's first ones.
+        before = (first * ranks.size) + ranks.rank * width
+        numbers = range(before, before + width)
         starts = [rng(seed, Purpose.START, update, number) for number in numbers]
         seeds = np.concatenate([reset_seeds(start, 1, Use.TRAIN) for start in starts])
         noise = [rng(seed, Purpose.ACTION, update, number) for number in numbers]
@@ -195,7 +202,7 @@ def visit(
         )
         parts.append((rounds, outcome, seeds))
         visited += int(outcome.length.sum())
-        first = numbers.stop
+        first += width
     return _visits(parts, draw)
 
 

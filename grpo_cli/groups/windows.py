@@ -74,29 +74,32 @@ class windows:  # noqa: N801 - a group mode is called by its config name
         longest = group_size if tail == "zero" else group_size + max_steps
         return Demand(slots=num_groups, rows=num_groups * longest, restarts=True)
 
-    def sample(self, policy: Policy, update: int) -> Rollout:
+    def sample(self, policy: Policy, update: int, groups: range | None = None) -> Rollout:
         """Fill one window in each environment.
 
         Args:
             policy: who acts.
             update: number of the policy update, part of every random number's address.
+            groups: the windows to sample, the other part; None: the first `num_groups`.
 
         Raises:
             EnvError: the environment raised.
             NonFinite: it returned a reward or an observation that is nan or inf.
         """
-        members = _Members([rng(self.seed, Purpose.START, update, g) for g in self._groups])
+        groups = range(self.num_groups) if groups is None else groups
+        count = len(groups)
+        members = _Members([rng(self.seed, Purpose.START, update, group) for group in groups])
         noise = ActionNoise(
-            [rng(self.seed, Purpose.ACTION, update, group) for group in self._groups],
+            [rng(self.seed, Purpose.ACTION, update, group) for group in groups],
             1,
             policy.family.noise_width,
         )
         rounds = Rounds()
         clock = Clock()
-        window = np.arange(self.num_groups)
-        member = np.array([members.start(group) for group in self._groups])
+        window = np.arange(count)
+        member = np.array([members.start(place) for place in range(count)])
         step = np.zeros_like(window)  # of each living member
-        whole = np.zeros(self.num_groups, dtype=bool)  # windows that hold a finished episode
+        whole = np.zeros(count, dtype=bool)  # windows that hold a finished episode
         obs = self.backend.reset(np.array(members.seed))
         clock.lap("env")
         act = policy.acting()
@@ -115,21 +118,18 @@ class windows:  # noqa: N801 - a group mode is called by its config name
             again = np.flatnonzero(over & ~leaves)
             if len(again):
                 member, step = member.copy(), np.where(over, 0, step)
-                member[again] = [members.start(int(group)) for group in window[again]]
+                member[again] = [members.start(int(place)) for place in window[again]]
                 obs[again] = self.backend.restart(
                     window[again], np.array([members.seed[m] for m in member[again]])
                 )
                 clock.lap("env")
             window, member, step, obs = (column[~leaves] for column in (window, member, step, obs))
         outcome = _outcome(rounds, members, clock)
-        rollout = pack(rounds, np.array(members.group), np.array(members.seed), outcome)
+        numbers = np.array(groups)[members.window]
+        rollout = pack(rounds, numbers, np.array(members.seed), outcome)
         # The steps of members that did not end still count as simulated.
         over = rollout.terminated | rollout.truncated
         return rollout.members(over) if self.tail == "mask" else rollout
-
-    @property
-    def _groups(self) -> range:
-        return range(self.num_groups)
 
     def _closed(
         self, used: int, over: NDArray[np.bool_], whole: NDArray[np.bool_]
@@ -145,17 +145,17 @@ class _Members:
 
     def __init__(self, starts: list[np.random.Generator]) -> None:
         self._starts = starts
-        self.group: list[int] = []
+        self.window: list[int] = []
         self.seed: list[int] = []
         self.terminated: set[int] = set()
         self.truncated: set[int] = set()
         self.success: dict[int, bool] = {}
 
-    def start(self, group: int) -> int:
+    def start(self, window: int) -> int:
         """Take up the next piece of a window; returns its number."""
-        self.group.append(group)
-        self.seed.append(int(reset_seeds(self._starts[group], 1, Use.TRAIN)[0]))
-        return len(self.group) - 1
+        self.window.append(window)
+        self.seed.append(int(reset_seeds(self._starts[window], 1, Use.TRAIN)[0]))
+        return len(self.window) - 1
 
     def end(self, member: Ints, ended: NDArray, cut: NDArray, success: dict[int, bool]) -> None:
         """Note which members ended in this round, and how."""
@@ -167,7 +167,7 @@ class _Members:
 def _outcome(rounds: Rounds, members: _Members, clock: Clock) -> Outcome:
     """Sum up each member's steps, [M]."""
     member, _, _, _, _, reward = rounds.columns()
-    count = len(members.group)
+    count = len(members.window)
     terminated, truncated = np.zeros((2, count), dtype=bool)
     terminated[list(members.terminated)] = True
     truncated[list(members.truncated)] = True

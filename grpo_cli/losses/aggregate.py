@@ -36,7 +36,7 @@ def aggregated(
     """
     if aggregate == "step_mean":
         total = torch.dot(row, batch.weight)
-        return total / batch.total_weight, Mean(total.detach(), batch.total_weight)
+        return total / batch.total_weight, Mean(total.detach(), batch.own_weight)
     if aggregate == "member_mean":
         member = member_mean(row, batch)
     elif aggregate == "member_sum":
@@ -51,4 +51,5 @@ def aggregated(
         )
     # A member of which nothing is learned does not count.
     count = (per_member(batch.weight, batch) > 0).sum()
-    return member.sum() / count, Mean(member.detach().sum(), count)
+    everywhere = count if batch.totals is None else batch.totals[1]
+    return member.sum() / everywhere, Mean(member.detach().sum(), count)

@@ -93,7 +93,7 @@ def clip_slope(
     loss = row.sum()
     slope = row.mul_(clamped == ratio).div_(batch.total_weight)  # d ratio = ratio d logprob
     measured = {
-        "policy_gradient_loss": Mean(loss, batch.total_weight),
+        "policy_gradient_loss": Mean(loss, batch.own_weight),
         "approx_kl": batch.mean(ratio - 1 - log_ratio),
         **clip_shares(ratio, batch, 1 - eps_low, 1 + upper),
     }

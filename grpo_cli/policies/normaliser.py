@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from grpo_cli.observations import entries
+from grpo_cli.ranks import ALONE, Moments, Ranks
 
 LIMIT = 10.0  # standard deviations; a first sight of something rare must not saturate the network
 EPS = 1e-8
@@ -49,13 +50,15 @@ class Normaliser(nn.Module):
         return np.clip((x - self.mean.numpy()) / self.std.numpy(), -LIMIT, LIMIT, dtype=np.float32)
 
     @torch.no_grad()
-    def observe(self, obs: Tensor) -> None:
-        """Take a batch [N, *O] into the moments, by Chan et al.'s pooled update."""
+    def observe(self, obs: Tensor, ranks: Ranks = ALONE) -> None:
+        """Take a batch [N, *O] of every rank into the moments, by Chan et al.'s pooled update."""
         batch = obs.double()
-        count, mean = len(batch), batch.mean(dim=0)
+        mean = batch.mean(dim=0)
+        seen = ranks.pooled(Moments(len(batch), mean, ((batch - mean) ** 2).sum(dim=0)))
+        count, mean = seen.count, torch.as_tensor(seen.mean, device=obs.device)
         total = self.count + count
         gap = mean - self.exact_mean
-        self.squares += ((batch - mean) ** 2).sum(dim=0)
+        self.squares += torch.as_tensor(seen.squares, device=obs.device)
         self.squares += gap**2 * (self.count * count / total)
         self.exact_mean += gap * (count / total)
         self.count.copy_(total)
@@ -76,12 +79,12 @@ class EntryNormaliser(nn.Module):
         self._paths = list(shapes)  # a path has dots, which names of modules cannot have
         self.entries = nn.ModuleList(Normaliser(shape) for shape in shapes.values())
 
-    def _each(self, obs: Any, change: str) -> dict[str, Any]:  # noqa: ANN401 - see `Normalises`
+    def _each(self, obs: Any, change: str, *given: Ranks) -> dict[str, Any]:  # noqa: ANN401
         paths = obs.keys() if isinstance(obs, dict) else obs.dtype.names
         changed = zip(self._paths, self.entries, strict=True)
         return {
             **{path: obs[path] for path in paths},
-            **{path: getattr(entry, change)(obs[path]) for path, entry in changed},
+            **{path: getattr(entry, change)(obs[path], *given) for path, entry in changed},
         }
 
     def forward(self, obs: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -92,9 +95,9 @@ class EntryNormaliser(nn.Module):
         """Do the same in NumPy."""
         return self._each(obs, "numpy")
 
-    def observe(self, obs: dict[str, Tensor]) -> None:
-        """Take a batch into the moments."""
-        self._each(obs, "observe")
+    def observe(self, obs: dict[str, Tensor], ranks: Ranks = ALONE) -> None:
+        """Take a batch of every rank into the moments."""
+        self._each(obs, "observe", ranks)
 
 
 Normalises = Normaliser | EntryNormaliser

@@ -21,6 +21,7 @@ from grpo_cli.policies.acting import Acts, Recall, choose
 from grpo_cli.policies.fused import backward, forward, layers, perceptron
 from grpo_cli.policies.mlp import Mlp, NumpyMlp
 from grpo_cli.policies.normaliser import Normalises
+from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.rollout import Batch, Ints, Obs, each, pieces, stacked, tensors
 
 WHOLE = Reading()
@@ -112,12 +113,15 @@ class Policy(nn.Module):
             return outputs
         return torch.cat([outputs, self.free.expand(outputs.shape[0], -1)], dim=1)
 
-    def observe(self, obs: Obs) -> None:
-        """Let the normaliser, where there is one, learn from observations [N, *O]."""
+    def observe(self, obs: Obs, ranks: Ranks = ALONE) -> None:
+        """Let the normaliser, where there is one, learn from every rank's observations [N, *O]."""
         if self.normaliser is not None:
             read = self.reading.of(obs)
-            for piece in pieces(read):
-                self.normaliser.observe(each(stacked(piece), lambda e: e.to(self.device)))  # type: ignore[arg-type]
+            parts = pieces(read)
+            most = int(ranks.max(np.array([len(parts)]))[0])
+            for piece in [*parts, *[each(read, lambda e: e[:0])] * (most - len(parts))]:
+                moved = each(stacked(piece), lambda e: e.to(self.device))
+                self.normaliser.observe(moved, ranks)  # type: ignore[arg-type]
 
     @part("forward and loss")
     def outlook(self, batch: Batch) -> Outlook:

@@ -31,6 +31,8 @@ class View:
 
     def __init__(self, quiet: bool = False, json: bool = False) -> None:
         self._silent = quiet or json
+        self._warns = True
+        self._prefix = ""
         self._dashboard: Dashboard | None = None
         # Whoever logs below `grpo_cli` is heard through the newest view, above its dashboard.
         logging.getLogger("grpo_cli").handlers = [_Forward(self)]
@@ -42,7 +44,13 @@ class View:
 
     def warn(self, text: str) -> None:
         """One line `warning: ...`, in quiet runs too."""
-        self._say(f"warning: {text}", "yellow")
+        if self._warns:
+            self._say(f"warning: {self._prefix}{text}", "yellow")
+
+    @property
+    def silent(self) -> bool:
+        """Whether only warnings are shown."""
+        return self._silent
 
     def muted(self) -> "View":
         """Return this view without notices, for work that is not what the person asked for."""
@@ -56,6 +64,18 @@ class View:
         from grpo_cli.sinks.lines import Lines
 
         return Dashboard(facts, told=told) if _can_draw() else Lines(facts, told)
+
+    def hushed(self) -> "View":
+        """Return this view without warnings too, where another process says the same."""
+        other = self.muted()
+        other._warns = False
+        return other
+
+    def of_rank(self, rank: int) -> "View":
+        """Return this view, saying of each line which process it is from."""
+        other = copy(self)
+        other._prefix = f"process {rank}: "
+        return other
 
     def training(self, facts: Facts) -> Sink:
         """The sink that shows a training run until it is closed."""

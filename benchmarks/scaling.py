@@ -1,0 +1,251 @@
+"""What do further processes bring? Strong and weak scaling, and a model of many.
+
+    python benchmarks/scaling.py measure   # two cores, some minutes; best with nothing else running
+    python benchmarks/scaling.py cost      # the same in CPU seconds, where others work as well
+    python benchmarks/scaling.py model     # parts of an update, and what follows for 8, 64, 1,024
+    python benchmarks/scaling.py curves    # learning curves of one and two processes
+
+Computers are shared and noisy: every ratio is between runs that took place at the same time or in
+turn, several times, and all of them are kept in `benchmarks/results/scaling*.json`.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import parts_of_update
+
+from grpo_cli.config import build
+from grpo_cli.config.built import build_all
+from grpo_cli.config.compose import compose
+from grpo_cli.sinks.view import View
+
+RESULTS = Path(__file__).parent / "results"
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+LANDER = "env=LunarLander-v3 stop_at=none eval_every=1000000000 save_every=1000000000 "
+LANDER += "eval.episodes=2 eval.final_episodes=2 sinks=[]"
+SKIP = 2  # updates that import, allocate and fill caches
+
+
+def grpo(words: str, folder: str, cores: set[int]) -> list[dict[str, Any]]:
+    """Train once, pinned to cores; returns the lines of its metrics."""
+    where = ",".join(map(str, sorted(cores)))
+    command = ["taskset", "-c", where, sys.executable, "-m", "grpo_cli", "train", "--json"]
+    done = subprocess.run(
+        [*command, *words.split()],
+        cwd=folder,
+        env={**os.environ, **ONE_THREAD},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    run = Path(folder) / json.loads(done.stdout)["run"]
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def rate(lines: list[dict[str, Any]]) -> float:
+    """Env steps a second of sampling, learning and waiting, without evaluation and start."""
+    seconds = sum(
+        line["time/sample_s"] + line["time/update_s"] + line["time/other_s"] + line["time/log_s"]
+        for line in lines[SKIP:]
+    )
+    return (lines[-1]["step"] - lines[SKIP - 1]["step"]) / seconds
+
+
+def share(lines: list[dict[str, Any]], name: str) -> float:
+    """Share of the time of sampling and learning that a part takes."""
+    spent = sum(line[name] for line in lines[SKIP:])
+    return spent / sum(line["time/sample_s"] + line["time/update_s"] for line in lines[SKIP:])
+
+
+def cpu_s(words: str, folder: str, core: int) -> float:
+    """CPU seconds of a whole command, all its processes, pinned to one core.
+
+    What waits uses none, so it says what learning in two processes costs beside learning in one,
+    on a computer that others use as well.
+    """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    grpo(words, folder, {core})
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def cost(groups: int, updates: int, times: int, core: int) -> dict[str, Any]:
+    """CPU microseconds for each env step: one process, two with its groups, two with twice them."""
+    kinds = {
+        "one": f"num_groups={groups}",
+        "strong": f"num_groups={groups} processes=2",
+        "weak": f"num_groups={2 * groups} processes=2",
+    }
+    found: dict[str, list[float]] = {name: [] for name in kinds}
+    balance: dict[str, list[float]] = {name: [] for name in kinds}
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(times):
+            for name, words in kinds.items():
+                given = f"{LANDER} {words} seed={seed} "
+                steps = grpo(f"{given} total_steps=1 name=x", folder, {core})[0]["step"]
+                begin = cpu_s(f"{given} total_steps=1 name=y", folder, core)
+                goal = steps * updates
+                whole = cpu_s(f"{given} total_steps={goal} name=z", folder, core)
+                run = max(Path(folder).glob("runs/*/z-*"), key=lambda path: path.stat().st_mtime)
+                last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["step"]
+                found[name].append(1e6 * (whole - begin) / (last - steps))
+            balance["strong"].append(even(groups, seed))
+            balance["weak"].append(even(2 * groups, seed))
+            print({name: round(values[-1], 1) for name, values in found.items()}, flush=True)
+    middle = {name: statistics.median(values) for name, values in found.items()}
+    share = {name: statistics.median(values) for name, values in balance.items() if values}
+    return {
+        "groups": groups,
+        "cpu_us_per_env_step": found,
+        "median": middle,
+        "even": share,
+        "bound": {name: share[name] * middle["one"] / middle[name] for name in share},
+    }
+
+
+def even(groups: int, seed: int, updates: int = 4) -> float:
+    """Mean over largest share of the steps of two ranks, of groups that one process samples."""
+    words = f"env=LunarLander-v3 num_groups={groups} seed={seed}".split()
+    built = build_all(build.plain(compose(words)), View(quiet=True))
+    try:
+        rollouts = [built.sampler.sample(built.policy, update) for update in range(updates)]
+    finally:
+        built.backend.close()
+    found = []
+    for rollout in rollouts:
+        rows = np.bincount(rollout.group_N, minlength=groups)
+        halves = [rows[: groups // 2].sum(), rows[groups // 2 :].sum()]
+        found.append(np.mean(halves) / max(halves))
+    return float(np.mean(found))
+
+
+def pair(first: str, second: str, folder: str, cores: tuple[int, int]) -> list[list[dict]]:
+    """Two runs at the same time, each on a core of its own."""
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(grpo, first, folder, {cores[0]})
+        two = pool.submit(grpo, second, folder, {cores[1]})
+        return [one.result(), two.result()]
+
+
+def measure(groups: int, steps: int, times: int, cores: tuple[int, int]) -> dict[str, Any]:
+    """Compare two processes with two independent runs, and with one."""
+    found: list[dict[str, float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(times):
+            words = f"{LANDER} num_groups={groups} seed={number}"
+            single = pair(
+                f"{words} total_steps={steps} name=a",
+                f"{words}00 total_steps={steps} name=b",
+                folder,
+                cores,
+            )
+            together = sum(rate(lines) for lines in single)
+            both = {*cores}
+            strong = grpo(f"{words} total_steps={2 * steps} processes=2 name=s", folder, both)
+            wide = f"{LANDER} num_groups={2 * groups} seed={number}"
+            weak = grpo(f"{wide} total_steps={2 * steps} processes=2 name=w", folder, both)
+            alone = grpo(f"{words} total_steps={steps} name=c", folder, {cores[1]})
+            found.append(
+                {
+                    "load_average": os.getloadavg()[0],
+                    "two_runs": together,
+                    "one_run_alone": rate(alone),
+                    "strong": rate(strong),
+                    "weak": rate(weak),
+                    "strong_ratio": rate(strong) / together,
+                    "weak_ratio": rate(weak) / together,
+                    "strong_wait": share(strong, "time/wait_s"),
+                    "weak_wait": share(weak, "time/wait_s"),
+                    "strong_exchange": share(strong, "time/exchange_s"),
+                    "weak_exchange": share(weak, "time/exchange_s"),
+                }
+            )
+            print(json.dumps(found[-1]), flush=True)
+    names = found[0]
+    middle = {name: statistics.median(run[name] for run in found) for name in names}
+    return {"groups": groups, "steps": steps, "runs": found, "median": middle}
+
+
+def curves(seeds: int, envs: list[str], core: int) -> dict[str, Any]:
+    """Train one and two processes on the same seeds, and compare returns at equal steps."""
+    found: dict[str, Any] = {}
+    budget = {"CartPole-v1": 25_000, "LunarLander-v3": 100_000}
+    with tempfile.TemporaryDirectory() as folder:
+        for env in envs:
+            table: dict[str, list[list[float]]] = {}
+            grid = np.linspace(0.1, 1.0, 10) * budget[env]
+            for processes in (1, 2):
+                for seed in range(seeds):
+                    words = f"env={env} seed={seed} processes={processes} stop_at=none sinks=[] "
+                    words += f"total_steps={budget[env]} eval_every=1000000000 name=p{processes} "
+                    words += "eval.episodes=2 eval.final_episodes=2 num_groups=4"
+                    lines = grpo(words, folder, {core})
+                    seen = [line for line in lines if "rollout/ep_rew_mean" in line]
+                    at = [line["step"] for line in seen]
+                    curve = np.interp(grid, at, [line["rollout/ep_rew_mean"] for line in seen])
+                    table.setdefault(str(processes), []).append(curve.round(3).tolist())
+                    print(env, processes, seed, curve[-1].round(1), flush=True)
+            found[env] = {"grid": grid.tolist(), "curves": table, **_agree(table)}
+            print(env, {k: v for k, v in found[env].items() if k != "curves"}, flush=True)
+    return found
+
+
+def _agree(table: dict[str, list[list[float]]]) -> dict[str, Any]:
+    """Say at how many places the 95 % bootstrap intervals of the two means overlap."""
+    draw = np.random.default_rng(0)
+    bands = {}
+    for name, rows in table.items():
+        curve = np.array(rows)
+        picks = draw.integers(len(curve), size=(2000, len(curve)))
+        bands[name] = np.percentile(curve[picks].mean(axis=1), [2.5, 97.5], axis=0)
+    one, two = bands["1"], bands["2"]
+    overlap = (one[0] <= two[1]) & (two[0] <= one[1])
+    return {
+        "overlap": f"{int(overlap.sum())} of {len(overlap)}",
+        "band_1": one.round(1).tolist(),
+        "band_2": two.round(1).tolist(),
+    }
+
+
+def write(name: str, found: dict[str, Any]) -> None:
+    """Keep a result beside what was there."""
+    path = RESULTS / f"scaling-{name}.json"
+    path.write_text(json.dumps(found, indent=1) + "\n")
+    print(f"wrote {path}")
+
+
+def main() -> None:
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("what", choices=("measure", "cost", "model", "curves"))
+    parser.add_argument("--groups", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=40_000)
+    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--envs", nargs="+", default=["CartPole-v1", "LunarLander-v3"])
+    parser.add_argument("--cores", type=int, nargs=2, default=(0, 1))
+    given = parser.parse_args()
+    if given.what == "measure":
+        write("measure", measure(given.groups, given.steps, given.times, tuple(given.cores)))
+    elif given.what == "cost":
+        write("cost", cost(given.groups, 3, given.times, given.cores[1]))
+    elif given.what == "curves":
+        write("curves", curves(given.seeds, given.envs, given.cores[1]))
+    else:
+        write("model", parts_of_update.model(given.cores))
+
+
+if __name__ == "__main__":
+    main()
