@@ -14,11 +14,12 @@ import torch
 from gymnasium.utils.env_checker import check_env
 from gymnasium.utils.env_checker import data_equivalence as same
 
-from grpo_cli import rundir, video
+from grpo_cli import video
 from grpo_cli.envs import EnvSource, make_backend, make_simulator
 from grpo_cli.envs.display import choose_opengl, draw_in_memory
 from grpo_cli.errors import GrpoError
 from grpo_cli.speed import stepping
+from grpo_cli.versions import versions
 
 # Module that tells whether an extra is installed, and what the extra gives.
 EXTRAS = {
@@ -55,7 +56,7 @@ class Check:
 def computer() -> Iterator[Check]:
     """Look at Python, packages, devices and extras."""
     yield Check("Python", True, f"{platform.python_version()}, {platform.system()}")
-    yield Check("packages", True, ", ".join(f"{n} {v}" for n, v in rundir.versions().items()))
+    yield Check("packages", True, ", ".join(f"{n} {v}" for n, v in versions().items()))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     yield Check("devices", True, ", ".join([f"CPU with {cores} cores", *cuda]))

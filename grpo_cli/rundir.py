@@ -15,16 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from grpo_cli import manifest
 from grpo_cli.errors import CheckpointError, ConfigError
+from grpo_cli.versions import versions
 
 ROOT = Path("runs")
-PACKAGES = ("grpo-cli", "torch", "numpy", "gymnasium", "hydra-core")
 LOOKS = 20  # at a lock, 10 ms apart, before somebody else is said to have it
 _LOCKS: set[int] = set()  # open files of this process that lock a run
 
@@ -212,12 +210,6 @@ def metadata(env_id: str, seed: int) -> dict[str, Any]:
     }
 
 
-@cache
-def versions() -> dict[str, str]:
-    """Return the versions on which a run's numbers depend."""
-    return {name: _version(name) for name in PACKAGES}
-
-
 def find(ckpt: str, root: Path = ROOT) -> tuple[RunFolder, Path]:
     """Find a run and one of its checkpoints.
 
@@ -296,10 +288,3 @@ def _near(path: Path, root: Path) -> str:
     runs = [str(file.parent) for file in sorted(root.glob("*/*/meta.json"))]
     close = difflib.get_close_matches(str(path), runs, n=3, cutoff=0.4) or runs[-3:]
     return f"did you mean {', '.join(close)}?" if close else "train one: grpo train env=CartPole-v1"
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

@@ -135,7 +135,8 @@ def _possible(verb: str, key: str) -> Iterable[str]:
     from grpo_cli.config import files
     from grpo_cli.config.env_ids import listed_ids
     from grpo_cli.config.meaning import VERBS
-    from grpo_cli.config.schema import COMPONENT_RULES, GROUPS, everyday
+    from grpo_cli.config.rules import COMPONENT_RULES
+    from grpo_cli.config.schema import GROUPS, everyday
 
     if key == "env":
         return listed_ids()

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grpo_cli import rundir
 from grpo_cli.checkpoint import Checkpoint, load_optimizer, optimizer_tensors
 from grpo_cli.config import build, fits
 from grpo_cli.config.build_env import build_env
@@ -21,6 +20,7 @@ from grpo_cli.policies import Policy
 from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.sinks.view import View
 from grpo_cli.train import Progress, Sampler
+from grpo_cli.versions import versions
 
 REFERENCE = "reference/"
 
@@ -74,7 +74,7 @@ class Built:
             **self.learner.state(),
             "reward_scaling": state() if callable(state) else None,
             "sampler": at.sampler,
-            "versions": rundir.versions(),
+            "versions": versions(),
         }
         return Checkpoint(self.policy.state_dict(), self._tensors(), facts)
 

@@ -44,6 +44,7 @@ from grpo_cli.sinks.profile import nested
 from grpo_cli.sinks.view import View
 from grpo_cli.stop import Stop
 from grpo_cli.train import Parts, Progress
+from grpo_cli.versions import versions
 
 
 def train_job(
@@ -173,7 +174,7 @@ def _take_up(
     run, facts = resumed.run, resumed.saved.facts
     view.notice(f"going on with {run.path} at {at.steps:,} env steps, update {at.update:,}")
     before = facts.get("versions")
-    if before != rundir.versions():
+    if before != versions():
         view.warn(f"this run was made with {before}: the same numbers are not promised")
     try:
         for name in checkpoint.take_up(run.checkpoints, resumed.path, at.best_step):

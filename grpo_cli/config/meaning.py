@@ -5,15 +5,14 @@ from typing import Any
 
 from grpo_cli.config import files
 from grpo_cli.config.asks import ExportConf, PlayConf
+from grpo_cli.config.rules import COMPONENT_RULES, Rule
 from grpo_cli.config.schema import (
     ALIASES,
-    COMPONENT_RULES,
     GROUPS,
     MISSING,
     BenchConf,
     EnvConf,
     EvalConf,
-    Rule,
     TrainConf,
     everyday,
 )

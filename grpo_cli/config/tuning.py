@@ -18,7 +18,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from grpo_cli import benchmark, groups, rundir
+from grpo_cli import benchmark, groups
 from grpo_cli.benchmark import Subject, Tell
 from grpo_cli.config import build, files
 from grpo_cli.config.absolute import name_absolutely
@@ -32,6 +32,7 @@ from grpo_cli.envs import correct
 from grpo_cli.errors import ConfigError
 from grpo_cli.recommend import Case, Measured, Settings
 from grpo_cli.sinks.view import View
+from grpo_cli.versions import versions
 
 Record = dict[str, Any]
 
@@ -113,7 +114,7 @@ def typed(overrides: list[str]) -> frozenset[str]:
 def computer() -> Record:
     """Return what the speed of this computer depends on, as far as it can be told."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": _cpu(), "cores": cores or 1, "versions": rundir.versions()}
+    return {"cpu": _cpu(), "cores": cores or 1, "versions": versions()}
 
 
 def _cpu() -> str:

@@ -105,7 +105,7 @@ class Mlflow(Tracker):
     package = "mlflow"
 
     def _start(self, folder: Path, hparams: dict[str, Any], project: str) -> None:
-        from mlflow.tracking import MlflowClient
+        from mlflow.tracking import MlflowClient  # type: ignore[import-not-found]
 
         self._client = MlflowClient()
         found = self._client.get_experiment_by_name(project)

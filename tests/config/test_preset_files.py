@@ -133,10 +133,11 @@ def updated(*given: str) -> dict[str, torch.Tensor]:
         ),
     ],
 )
-def test_presets_that_are_the_same_bit_for_bit(one: str, two: str):
+def test_presets_that_are_the_same(one: str, two: str):
     same = ["env=Pendulum-v1", "env.max_steps=25"]
     first, second = (updated(*same, *given.split()) for given in (one, two))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    # To rounding: the gradient of one may be written out where that of the other goes by the graph.
+    torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-6)
 
 
 def test_presets_that_are_not_the_same():
