@@ -1,7 +1,7 @@
 """What a sweep survives, what it costs, and whether it finds anything.
 
     python benchmarks/sweep.py                  # all of it; results/sweep.json
-    python benchmarks/sweep.py kills reuse      # parts of it
+    python benchmarks/sweep.py kills overhead    # parts of it
 
 Every comparison is a ratio within one run: other programs may use the computer meanwhile. Seconds
 depend on that, so seconds of CPU stand beside them.
@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_cli import rundir
+from grpo_cli.versions import versions
 
 RESULT = Path(__file__).parent / "results" / "sweep.json"
 GRPO = [sys.executable, "-m", "grpo_cli"]
@@ -192,8 +193,8 @@ def cartpole(home: Path) -> Found:
         "sweep", "env=CartPole-v1", "lr=tag(log,interval(1e-4,3e-2))", "group_size=4,8,16",
         "epochs=2,4,8", f"total_steps={most}", "sweep.trials=12",
         "sweep.objective=steps_to_threshold",
-        "sweep.name=cartpole", "sweep.pruner=none", "sweep.reuse=true", "sweep.workers=4",
-        "sweep.finalists=3", "--json",
+        "sweep.name=cartpole", "sweep.pruner=none", "sweep.reuse=true", "sweep.workers=2",
+        "sweep.seeds=3", "sweep.finalists=3", "--json",
     ]  # fmt: skip
     result = json.loads(finished(start(home, *words)))
     rows = [row for row in trials(home, "cartpole") if row["state"] == "complete"]
@@ -202,13 +203,13 @@ def cartpole(home: Path) -> Found:
     settings = {"winner": [f"{key}={result['best']['params'][key]}" for key in keys]}
     for row in rows[-(len(rows) // 4) :]:
         settings[f"trial {row['number']}"] = [f"{key}={row[key]}" for key in keys]
-    seeds = range(20_000, 20_002)  # that neither the trials nor the sweep's own check have seen
+    seeds = range(20_000, 20_005)  # that neither the trials nor the sweep's own check have seen
     runs = [
         (name, home, [*given, f"total_steps={most}", f"seed={seed}"])
         for name, given in settings.items()
         for seed in seeds
     ]
-    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         reached = list(pool.map(_steps, *zip(*(run[1:] for run in runs), strict=True)))
     steps: dict[str, list[int]] = {}
     for (name, _, _), count in zip(runs, reached, strict=True):
@@ -258,7 +259,7 @@ def main() -> None:
         print(name, json.dumps(part, indent=1), flush=True)
         found = json.loads(RESULT.read_text()) if RESULT.exists() else {}
         found[name] = part
-        found["versions"] = {"python": platform.python_version(), **rundir.versions()}
+        found["versions"] = {"python": platform.python_version(), **versions()}
         RESULT.write_text(json.dumps(found, indent=1) + "\n")
 
 
