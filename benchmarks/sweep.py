@@ -37,8 +37,9 @@ QUICK = (
 ).split()
 SPACE = ["lr=tag(log,interval(3e-4,1e-2))", "group_size=4,8"]
 Found = dict[str, Any]
-TURNS = 1
-"""How often two workers are compared with two processes; a turn is sixteen trainings."""
+TURNS = 2
+"""How often two workers are compared with two processes; a turn trains all `RATES` four times."""
+RATES = ["1e-3", "1.1e-3", "1.2e-3", "1.3e-3", "1.4e-3", "1.5e-3", "1.6e-3", "1.7e-3"]
 
 
 def start(home: Path, *words: str) -> "subprocess.Popen[str]":
@@ -147,7 +148,7 @@ def overhead(home: Path) -> Found:
 
 def workers(home: Path) -> Found:
     """Compare two workers over one with two independent processes over one, in the same run."""
-    size = [*QUICK, "total_steps=10000", "sweep.pruner=none", "lr=1e-3,1.1e-3,1.2e-3,1.3e-3"]
+    size = [*QUICK, "total_steps=10000", "sweep.pruner=none", f"lr={','.join(RATES)}"]
     size += ["seed=0", "stop_at=none"]
 
     def sweep(count: int, turn: int) -> float:
@@ -158,11 +159,10 @@ def workers(home: Path) -> Found:
         return time.perf_counter() - begun
 
     def alone(processes: int) -> float:
-        """Train the same four, so many at a time, each process two or all of them in a row."""
+        """Train the same ones, so many at a time."""
         begun = time.perf_counter()
-        rates = ["1e-3", "1.1e-3", "1.2e-3", "1.3e-3"]
         plain = [word for word in size if not word.startswith(("sweep.", "lr="))]
-        queues = [rates[n::processes] for n in range(processes)]
+        queues = [RATES[n::processes] for n in range(processes)]
         running = [start(home, "train", *plain, f"lr={queue[0]}", "-q") for queue in queues]
         for place in range(1, len(queues[0])):
             for process in running:
