@@ -19,6 +19,7 @@ def torture():
     return module
 
 
+@pytest.mark.slow
 def test_a_killed_trainer_loses_nothing_it_had_saved(torture, tmp_path):
     row = torture.kills(tmp_path, signal.SIGKILL, 1, 1500, [])
     assert "0 damaged, 0 unequal" in row
