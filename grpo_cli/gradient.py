@@ -29,12 +29,12 @@ def gradient_of(policy: Learns, objective: Objective) -> Gradient:
     `Differentiated`, and `clip` of single steps, averaged over them, with no penalty or bonus.
     """
     settings = _settings_of_clip(objective)
-    if settings is None or not isinstance(policy, Policy) or not policy.is_written_out:
-        return partial(by_graph, policy, objective)
-    if not isinstance(policy.family, Differentiated):
-        return partial(by_graph, policy, objective)
-    slope = partial(clip_slope, **{key: settings[key] for key in ("eps_low", "eps_high", "delta")})
-    return partial(written_out, policy, policy.family, slope)
+    if settings is not None and isinstance(policy, Policy) and policy.is_written_out:
+        family, names = policy.family, ("eps_low", "eps_high", "delta")
+        if isinstance(family, Differentiated):
+            slope = partial(clip_slope, **{name: settings[name] for name in names})
+            return partial(written_out, policy, family, slope)
+    return partial(by_graph, policy, objective)
 
 
 def _settings_of_clip(objective: Objective) -> dict[str, object] | None:
