@@ -6,7 +6,7 @@ rank 0, or exchanged first.
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -138,10 +138,9 @@ class World(Ranks):
             parts = self._all_reduce(flat, dist.ReduceOp.SUM).split([t.numel() for t in tensors])
         return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
 
-    def add_gradients(self, parameters: Iterable[torch.Tensor]) -> None:
+    def add_gradients(self, gradients: Sequence[torch.Tensor]) -> None:
         """Add up the gradients of all ranks, in place."""
-        found = [grad for parameter in parameters if (grad := parameter.grad) is not None]
-        torch._foreach_copy_(found, list(self.add(*found)))
+        torch._foreach_copy_(list(gradients), list(self.add(*gradients)))
 
     def times(self) -> dict[str, float]:
         """Return metrics of the time spent on one another since the last call."""

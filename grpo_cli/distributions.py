@@ -76,7 +76,7 @@ class Family(Density, Protocol):
 class Differentiated(Protocol):
     """A family whose score, the gradient of its log-probability, is written out."""
 
-    def score(self, params: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+    def score(self, params: Array, action: NDArray) -> tuple[Array, Array]:
         """Return log-probabilities [B], and their gradient by the parameters, [B, P]."""
         ...
 
@@ -108,12 +108,15 @@ class Categorical:
         """Return log-softmax at the action."""
         return torch.log_softmax(params, dim=1).gather(1, action)[:, 0]
 
-    def score(self, params: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+    def score(self, params: Array, action: NDArray) -> tuple[Array, Array]:
         """Return log-softmax at the action, and one there less all probabilities."""
-        logp = torch.log_softmax(params, dim=1)
-        chosen = logp.gather(1, action)
-        score = logp.exp_().neg_()
-        return chosen[:, 0], score.scatter_add_(1, action, torch.ones_like(chosen))
+        shifted = params - params.max(axis=1, keepdims=True)
+        chosen = np.arange(len(params)), action[:, 0]
+        score = np.exp(shifted)
+        total = score.sum(axis=1)
+        score /= -total[:, None]
+        score[chosen] += 1
+        return shifted[chosen] - np.log(total), score
 
     def entropy(self, params: Tensor) -> Tensor:
         """Return the exact entropy."""
@@ -189,15 +192,16 @@ class Gaussian:
         logprob = (-0.5 * z.square() - log_std - HALF_LOG_2PI).sum(dim=1)
         return logprob - _log_slope(action).sum(dim=1) if self.squash else logprob
 
-    def score(self, params: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+    def score(self, params: Array, action: NDArray) -> tuple[Array, Array]:
         """Return the log-density, and its gradient: z / std for means, z^2 - 1 for log-stds."""
-        mean, log_std = params.split(self.size, dim=1)
-        inverse = (-log_std).exp()
+        mean, log_std = params[:, : self.size], params[:, self.size :]
+        inverse = np.exp(-log_std)
         z = (action - mean) * inverse
-        logprob = (-0.5 * z.square() - log_std - HALF_LOG_2PI).sum(dim=1)
+        squared = z * z
+        logprob = (-0.5 * squared - log_std - HALF_LOG_2PI).sum(axis=1)
         if self.squash:  # its slope depends on the action alone
-            logprob -= _log_slope(action).sum(dim=1)
-        return logprob, torch.cat([z * inverse, z.square() - 1], dim=1)
+            logprob -= _log_slope_numpy(action).sum(axis=1)
+        return logprob, np.concatenate([z * inverse, squared - 1], axis=1)
 
     def entropy(self, params: Tensor) -> Tensor:
         """Return the differential entropy; for tanh by 16-point Gauss-Hermite quadrature."""

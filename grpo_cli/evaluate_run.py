@@ -1,6 +1,6 @@
 """Final scores of a policy, as a summary for people and programs."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from grpo_cli.statistics import summarise
 
 
 def final_scores(
-    evaluator: Evaluator, policy: Policy, episodes: int, modes: Iterable[Mode]
+    evaluator: Evaluator, policy: Policy, episodes: int, modes: Sequence[Mode]
 ) -> dict[str, dict[str, Any]]:
     """Score a policy in each mode.
 
@@ -31,10 +31,8 @@ def final_scores(
         EnvError: the environment raised.
         NonFinite: an episode paid nan or inf.
     """
-    return {
-        mode: _described(evaluator.scores(policy, episodes, mode), evaluator, mode)
-        for mode in modes
-    }
+    scores = evaluator.scores(policy, episodes, *modes)
+    return {mode: _described(scores[mode], evaluator, mode) for mode in modes}
 
 
 def _described(scores: Scores, evaluator: Evaluator, mode: Mode) -> dict[str, Any]:

@@ -5,7 +5,7 @@ that needs of the others goes through `Ranks`, which here is a single process: i
 exchange. `distributed.World` is the form with several.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -112,7 +112,7 @@ class Ranks:
         """Add up tensors of the same shapes on every rank, without gradient."""
         return tensors
 
-    def add_gradients(self, parameters: Iterable[torch.Tensor]) -> None:
+    def add_gradients(self, gradients: Sequence[torch.Tensor]) -> None:
         """Add up the gradients of all ranks, in place."""
 
     def times(self) -> dict[str, float]:

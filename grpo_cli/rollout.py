@@ -266,10 +266,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean that can still be pooled with others: detached (sum, count), scalars on the device."""
+    """A mean that can still be pooled with others: sum and count.
 
-    total: Tensor
-    count: Tensor
+    Detached scalars on the device, or floats where nothing was computed on one.
+    """
+
+    total: Tensor | float
+    count: Tensor | float
 
     def item(self) -> float:
         """Return the mean as a float; 0 when nothing was counted. Waits for the device."""
@@ -278,13 +281,16 @@ class Mean:
 
 
 def pooled(parts: Sequence[dict[str, Mean]], ranks: Ranks = ALONE) -> dict[str, Mean]:
-    """Pool measurements of the same names, in one operation for all of them, over all ranks."""
+    """Pool measurements of the same names and kind, all in one operation, over all ranks."""
     names = list(parts[0])
-    flat = torch.stack([t for part in parts for n in names for t in (part[n].total, part[n].count)])
-    (summed,) = ranks.add(flat.view(len(parts), len(names), 2).sum(0))
-    totals, counts = summed.unbind(1)
-    columns = zip(names, totals.unbind(), counts.unbind(), strict=True)
-    return {name: Mean(total, count) for name, total, count in columns}
+    flat: list[Any] = [x for part in parts for n in names for x in (part[n].total, part[n].count)]
+    shape = len(parts), len(names), 2
+    if isinstance(flat[0], float):
+        columns = ranks.sum(np.array(flat).reshape(shape).sum(0)).tolist()
+    else:
+        (summed,) = ranks.add(torch.stack(flat).view(shape).sum(0))
+        columns = zip(*(column.unbind() for column in summed.unbind(1)), strict=True)
+    return {name: Mean(*column) for name, column in zip(names, columns, strict=True)}
 
 
 def as_tensor(values: NDArray[np.generic], device: torch.device) -> Tensor:

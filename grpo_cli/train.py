@@ -11,7 +11,7 @@ import numpy as np
 from grpo_cli.clock import OTHER, Clock, part
 from grpo_cli.envs import persist
 from grpo_cli.errors import CheckpointError, NonFinite
-from grpo_cli.evaluate import MODES, Mode, Scores
+from grpo_cli.evaluate import Mode, Scores
 from grpo_cli.gathering import gathered
 from grpo_cli.policies import Policy
 from grpo_cli.ranks import ALONE, Ranks
@@ -21,7 +21,7 @@ from grpo_cli.sinks import Sink
 from grpo_cli.stop import Dropped, Stop
 
 Measured = dict[str, float | np.ndarray]
-Judge = Callable[[Policy, Mode, bool], Scores]
+Judge = Callable[[Policy, bool], dict[Mode, Scores]]
 
 
 class Sampler(Protocol):
@@ -41,8 +41,8 @@ class Parts:
         sampler: brings home groups.
         score: gives every row its advantage.
         learn: `f(scored, update, progress) -> metrics`; progress runs from 0 to 1.
-        judge: `f(policy, mode, thorough) -> Scores`, the checks that may stop the run; None: there
-            are none.
+        judge: `f(policy, thorough) -> Scores by mode`, the checks that may stop the run; None:
+            there are none.
         save: `f(progress, best)` writes a checkpoint.
         sinks: receive metrics.
         warn: says one line to the person.
@@ -219,9 +219,9 @@ def _evaluate(
     A check has few episodes and is made often, so the first lucky one would end the run: one that
     reaches `stop_at` is made again, thoroughly, and has to exceed it by its standard error.
     """
-    scores = {mode: judge(policy, mode, False) for mode in MODES}
+    scores = judge(policy, False)
     if stop_at is not None and min(s.ret.mean() for s in scores.values()) >= stop_at:
-        scores = {mode: judge(policy, mode, True) for mode in MODES}
+        scores = judge(policy, True)
         lower = (s.ret.mean() - s.ret.std() / len(s.ret) ** 0.5 for s in scores.values())
         at.reached = bool(min(lower) >= stop_at)
     for mode, score in scores.items():

@@ -53,6 +53,7 @@ class Schedule:
         return min(rows, max(self.num_minibatches, -(-rows // bound)))
 
 
+@np.errstate(all="ignore")  # what is not finite is found between epochs, and said in words
 def update_policy(
     policy: Learns,
     optimizer: Optimizer,
@@ -113,7 +114,7 @@ def update_policy(
             each_epoch(of_epochs[-1])
         if schedule.target_kl and ranks.any(_too_far(of_epochs[-1], schedule.target_kl)):
             break
-    means = {"entropy": Mean(*ranks.add(entropy.total, entropy.count)), **pooled(of_epochs)}
+    means = {**pooled([{"entropy": entropy}], ranks), **pooled(of_epochs)}
     metrics = {f"train/{name}": mean.item() for name, mean in means.items()}
     return {**metrics, "train/epochs": float(len(of_epochs)), "train/gradient_steps": float(steps)}
 
@@ -188,15 +189,25 @@ def _step(
 ) -> dict[str, Mean]:
     """Take one gradient step; returns what was measured before it."""
     total, measured = gradient(batch)
-    moved = [p for group in optimizer.param_groups for p in group["params"]]
-    ranks.add_gradients(moved)
-    norm = clip_grad_norm(moved, max_grad_norm)
+    gradients = _gradients(optimizer)
+    ranks.add_gradients(gradients)
+    norm = clip_grad_norm(gradients, max_grad_norm)
     optimizer.step()
-    one = torch.ones_like(norm)
+    one = 1.0
+    if isinstance(total, Tensor):
+        norm = torch.as_tensor(norm, device=total.device)
+        one = torch.ones_like(norm)
     # A loss is divided by the weights of all ranks: those of the ranks add up, not average.
     measured["loss"] = Mean(total, one / ranks.size if ranks.size > 1 else one)
     measured["grad_norm"] = Mean(norm, one)
     return measured
+
+
+def _gradients(optimizer: Optimizer) -> list[Tensor]:
+    if isinstance(optimizer, Adam):
+        return optimizer.gradients()
+    moved = [p for group in optimizer.param_groups for p in group["params"]]
+    return [grad for parameter in moved if (grad := parameter.grad) is not None]
 
 
 def _check_finite(means: dict[str, Mean]) -> None:

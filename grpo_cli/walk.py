@@ -1,7 +1,7 @@
 """Members walk through one episode each, side by side; the finished drop out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,6 +26,13 @@ class Outcome:
     slot_steps: int  # slots times rounds: what would have been stepped had no slot been idle
     env_s: float
     act_s: float
+
+    def members(self, span: slice) -> "Outcome":
+        """Return how some of the episodes ended; costs stay as they are."""
+        columns = ("ret", "length", "terminated", "truncated", "success")
+        found = {name: getattr(self, name) for name in columns}
+        cut = {name: None if value is None else value[span] for name, value in found.items()}
+        return replace(self, **cut)
 
 
 # What one round of steps leaves behind: member, its step, obs, action, logprob, reward.

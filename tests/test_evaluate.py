@@ -13,7 +13,7 @@ from grpo_cli.statistics import summarise
 def test_exactly_so_many_episodes_each_played_to_its_end(episodes):
     source = cartpole()
     policy = make_cartpole_policy(source)
-    scores = Evaluator(source, 0, Use.FINAL).scores(policy, episodes, "sampled")
+    scores = Evaluator(source, 0, Use.FINAL).scores(policy, episodes, "sampled")["sampled"]
     assert len(scores.ret) == len(scores.length) == episodes
     assert scores.ret.tolist() == scores.length.tolist()  # CartPole pays 1 a step
 
@@ -23,10 +23,10 @@ def test_scores_repeat_and_do_not_depend_on_how_many_are_played_side_by_side(mod
     source = cartpole()
     policy = make_cartpole_policy(source)
     evaluator = Evaluator(source, 0, Use.CHECK)
-    few = evaluator.scores(policy, 5, mode)
-    many = evaluator.scores(policy, SIDE_BY_SIDE + 9, mode)
+    few = evaluator.scores(policy, 5, mode)[mode]
+    many = evaluator.scores(policy, SIDE_BY_SIDE + 9, mode)[mode]
     assert many.ret[:5].tolist() == few.ret.tolist()
-    assert evaluator.scores(policy, 5, mode).ret.tolist() == few.ret.tolist()
+    assert evaluator.scores(policy, 5, mode)[mode].ret.tolist() == few.ret.tolist()
 
 
 def test_short_episodes_are_not_overcounted():
@@ -45,14 +45,14 @@ def test_short_episodes_are_not_overcounted():
             obs, reward, terminated, truncated, _ = env.step(int(action[0, 0]))
             total, over = total + float(reward), terminated or truncated
         expected.append(total)
-    assert evaluator.scores(policy, 20, "greedy").ret.tolist() == expected
+    assert evaluator.scores(policy, 20, "greedy")["greedy"].ret.tolist() == expected
 
 
 def test_checks_and_final_scores_use_other_episodes():
     source = cartpole()
     policy = make_cartpole_policy(source)
-    check = Evaluator(source, 0, Use.CHECK).scores(policy, 20, "greedy")
-    final = Evaluator(source, 0, Use.FINAL).scores(policy, 20, "greedy")
+    check = Evaluator(source, 0, Use.CHECK).scores(policy, 20, "greedy")["greedy"]
+    final = Evaluator(source, 0, Use.FINAL).scores(policy, 20, "greedy")["greedy"]
     assert check.ret.tolist() != final.ret.tolist()
 
 
@@ -61,7 +61,7 @@ def test_the_summary_names_every_statistic():
     evaluator = Evaluator(source, 0, Use.FINAL)
     policy = make_cartpole_policy(source)
     both = final_scores(evaluator, policy, 12, ["greedy", "sampled"])
-    ret = evaluator.scores(policy, 12, "sampled").ret
+    ret = evaluator.scores(policy, 12, "sampled")["sampled"].ret
     got = both["sampled"]
     assert got["episodes"] == 12
     assert got["mean"] == pytest.approx(ret.mean())

@@ -53,9 +53,11 @@ class Notes:
     def close(self):
         pass
 
-    def judge(self, policy, mode, thorough):
-        self.judged.append((mode, thorough) if thorough else mode)
-        answers = self.answers[mode]
+    def judge(self, policy, thorough):
+        self.judged.append(thorough)
+        return {mode: self.scores(answers) for mode, answers in self.answers.items()}
+
+    def scores(self, answers):
         mean = answers.pop(0) if len(answers) > 1 else answers[0]
         return Scores(np.array([mean - 1, mean + 1]), np.array([5, 7]), None)
 
@@ -109,7 +111,7 @@ def test_evaluates_at_the_first_update_after_each_multiple_and_at_the_end():
     run(notes, total_steps=200, eval_every=70)
     # multiples 70, 140, 210 are passed at 90, 150, 210; 210 is the end as well
     assert steps_of(notes, "eval/greedy/mean_reward") == [90, 150, 210]
-    assert notes.judged == ["greedy", "sampled"] * 3
+    assert notes.judged == [False] * 3
 
 
 def test_saves_at_the_first_update_after_each_multiple_when_better_and_at_the_end():
@@ -148,8 +150,7 @@ def test_a_check_that_reaches_the_goal_is_made_again_before_it_ends_the_run():
     # 20 was luck, 5 is what more episodes say; the next check does not reach 10 at all
     notes = Notes(greedy=[20, 5, 9], sampled=[20])
     at = run(notes, total_steps=60, eval_every=30, stop_at=10.0)
-    thorough = [("greedy", True), ("sampled", True)]
-    assert notes.judged == ["greedy", "sampled", *thorough, "greedy", "sampled"]
+    assert notes.judged == [False, True, False]  # whether it was thorough
     assert not at.reached
     assert [metrics["eval/greedy/mean_reward"] for _, metrics in notes.lines] == [5, 9]
 

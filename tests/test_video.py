@@ -90,7 +90,7 @@ def test_the_film_shows_the_first_evaluation_episodes(tmp_path, mode):
     policy = make_cartpole_policy(source)
     path = tmp_path / "out.mp4"
     length = video.record(path, source, policy, seed=4, mode=mode, episodes=2)
-    scores = Evaluator(source, 4, Use.FINAL).scores(policy, 5, mode)
+    scores = Evaluator(source, 4, Use.FINAL).scores(policy, 5, mode)[mode]
     assert length.tolist() == scores.length[:2].tolist()
     said, frames = decode(path)
     assert frames.shape == (length.sum() + 2, 400, 600, 3)

@@ -24,7 +24,7 @@ from grpo_cli.api.parts import (
     one_thread,
     schedule,
 )
-from grpo_cli.checkpoint import Checkpoint, optimizer_tensors
+from grpo_cli.checkpoint import Checkpoint, load_optimizer, optimizer_tensors
 from grpo_cli.envs.spaces import action_codec
 from grpo_cli.errors import ConfigError
 from grpo_cli.observations import Observations
@@ -273,8 +273,7 @@ class GRPO:
         model.words = model._said.settled(model._said.kind(isinstance(made_for[1], Discrete)))
         model._build(*made_for)
         model.policy.load_state_dict(content.policy)
-        for name, live in optimizer_tensors(model._learner.optimizer).items():
-            live.copy_(content.state[name])
+        load_optimizer(model._learner.optimizer, content.state)  # type: ignore[arg-type]
         model._learner.gradient_steps = facts["gradient_steps"]
         model.num_timesteps, model._updates = facts["num_timesteps"], facts["updates"]
         model._num_groups = facts["num_groups"]

@@ -162,7 +162,7 @@ def judge(built: Built, checks: Evaluator) -> Judge:
     """Return the checks that may stop a run."""
     node = built.words["eval"]
     episodes = node["episodes"], node["final_episodes"]
-    return lambda policy, mode, thorough: checks.scores(policy, episodes[thorough], mode)
+    return lambda policy, thorough: checks.scores(policy, episodes[thorough], *MODES)
 
 
 def score_all(built: Built) -> dict[str, dict[str, Any]]:

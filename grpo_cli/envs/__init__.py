@@ -1,9 +1,10 @@
 """Environments: opening an id, its spaces, and backends that step many members of it."""
 
-from grpo_cli.envs.backends import Backend, Restarts, correct, make_backend
+from grpo_cli.envs.backends import Backend, Restarts, correct, is_native, make_backend
 from grpo_cli.envs.bandit import DynamicBandit
 from grpo_cli.envs.bounds import Bounds
 from grpo_cli.envs.catch import Catch
+from grpo_cli.envs.native import NativeCartPole
 from grpo_cli.envs.reuse import settled
 from grpo_cli.envs.simulators import Simulator, make_simulator
 from grpo_cli.envs.source import EnvSource, open_env
@@ -21,6 +22,7 @@ __all__ = [
     "Codec",
     "DynamicBandit",
     "EnvSource",
+    "NativeCartPole",
     "Restarts",
     "Simulator",
     "Sync",
@@ -29,6 +31,7 @@ __all__ = [
     "Wrapper",
     "check_tensors",
     "correct",
+    "is_native",
     "make_backend",
     "make_simulator",
     "open_env",

@@ -86,7 +86,10 @@ class OnnxPolicy:
         if noise is None:
             return action, np.zeros(len(action), dtype=np.float32)
         drawn, logprob = choose(self.family, params, noise, greedy)
-        return self._codec.decode(drawn), logprob
+        drawn = self._codec.decode(drawn)
+        if greedy is not None:
+            drawn[greedy] = action[greedy]
+        return drawn, logprob
 
 
 class AsItIs:

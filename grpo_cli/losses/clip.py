@@ -1,6 +1,8 @@
 """The clipped surrogate; GRPO, DAPO, Dr. GRPO, BNPO, GSPO and LUSPO are settings of it."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from grpo_cli.distributions import Outlook
@@ -9,6 +11,7 @@ from grpo_cli.losses.aggregate import BY_MEMBER, aggregated
 from grpo_cli.losses.members import by_member, member_log_ratio
 from grpo_cli.rollout import Batch, Mean
 
+Floats = NDArray[np.float32]
 RATIOS = ("step", "sequence", "trajectory")
 
 
@@ -71,13 +74,13 @@ def clip(
 
 
 def clip_slope(
-    logprob: Tensor, batch: Batch, eps_low: float, eps_high: float | None, delta: float | None
-) -> tuple[Tensor, Tensor, dict[str, Mean]]:
-    """Return `clip` with a ratio of each step and their mean, and its derivative written out.
+    logprob: Floats, batch: Batch, eps_low: float, eps_high: float | None, delta: float | None
+) -> tuple[float, Floats, dict[str, Mean]]:
+    """Return `clip` with a ratio of each step and their mean, and its derivative, in NumPy.
 
     Args:
         logprob: of the batch's actions, nats, [B].
-        batch: see `clip`.
+        batch: see `clip`; on the CPU.
         eps_low: see `clip`.
         eps_high: see `clip`.
         delta: see `clip`.
@@ -85,19 +88,32 @@ def clip_slope(
     Returns:
         The scalar, its derivative with respect to `logprob` [B], and what `clip` measures.
     """
-    upper = eps_low if eps_high is None else eps_high
-    log_ratio = logprob - batch.old_logprob
-    ratio = log_ratio.exp()
-    clamped = within(ratio, batch.advantage, 1 - eps_low, 1 + upper, delta)
-    row = (-batch.advantage * clamped).mul_(batch.weight)
-    loss = row.sum()
-    slope = row.mul_(clamped == ratio).div_(batch.total_weight)  # d ratio = ratio d logprob
+    low, high = 1 - eps_low, 1 + (eps_low if eps_high is None else eps_high)
+    advantage, weight = batch.advantage.numpy(), batch.weight.numpy()
+    log_ratio = logprob - batch.old_logprob.numpy()
+    ratio = np.exp(log_ratio)
+    good = advantage > 0
+    bounded = np.where(good, np.minimum(ratio, high), np.maximum(ratio, low))
+    if delta is not None:
+        np.minimum(bounded, np.where(good, high, np.float32(delta)), out=bounded)
+    row = advantage * bounded
+    row *= weight
+    own = float(weight.sum())
+    everywhere = own if batch.totals is None else float(batch.totals[0])
+    loss = -float(row.sum())
+    below = float(np.dot((ratio < low) & (advantage < 0), weight))
+    above = float(np.dot((ratio > high) & good, weight))
+    kl = float(np.dot(ratio - 1 - log_ratio, weight))
+    row *= bounded == ratio  # d ratio = ratio d logprob
+    row /= -everywhere
     measured = {
-        "policy_gradient_loss": Mean(loss, batch.own_weight),
-        "approx_kl": batch.mean(ratio - 1 - log_ratio),
-        **clip_shares(ratio, batch, 1 - eps_low, 1 + upper),
+        "policy_gradient_loss": Mean(loss, own),
+        "approx_kl": Mean(kl, own),
+        "clip_ratio/low_mean": Mean(below, own),
+        "clip_ratio/high_mean": Mean(above, own),
+        "clip_ratio/region_mean": Mean(below + above, own),
     }
-    return loss / batch.total_weight, slope, measured
+    return loss / everywhere, row, measured
 
 
 def within(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -14,12 +15,27 @@ from grpo_cli.policies.flat import Flat
 from grpo_cli.policies.normaliser import Normalises
 from grpo_cli.rollout import Obs
 
+Array = NDArray[np.float32]
 
-def _relu(x: NDArray, out: NDArray) -> NDArray:
+
+def _relu(x: Array, out: Array) -> Array:
     return np.maximum(x, 0, out=out)
 
 
-_NUMPY: dict[type[nn.Module], Callable[..., NDArray]] = {Tanh: np.tanh, nn.ReLU: _relu}
+def _tanh_slope(y: Array) -> Array:
+    np.square(y, out=y)
+    return np.subtract(1, y, out=y)
+
+
+def _relu_slope(y: Array) -> Array:
+    return np.greater(y, 0, out=y)
+
+
+# Activations in place, and their derivatives from what they returned, in place as well.
+_NUMPY: dict[type[nn.Module], tuple[Callable[..., Array], Callable[[Array], Array]]] = {
+    Tanh: (np.tanh, _tanh_slope),
+    nn.ReLU: (_relu, _relu_slope),
+}
 
 
 class Mlp(nn.Sequential):
@@ -70,7 +86,7 @@ def dense(width: int, hidden: Sequence[int], name: str) -> list[nn.Module]:
 
 
 class NumpyMlp:
-    """The same forward pass as `Mlp` and a linear head, on the same storage, three times faster.
+    """The same passes as `Mlp` and a linear head, on the same storage, three times faster.
 
     The arrays are views of the parameters, so an in-place optimizer step is seen at once.
 
@@ -84,9 +100,11 @@ class NumpyMlp:
         self._normaliser = normaliser
         self._flat = body.flat
         linears = [layer for layer in body if isinstance(layer, nn.Linear)] + [head]
-        self._weights = [layer.weight.detach().numpy().T for layer in linears]
+        self._linears = linears
+        self._weights = [layer.weight.detach().numpy() for layer in linears]
         self._biases = [layer.bias.detach().numpy() for layer in linears]
-        self._activate = next(_NUMPY[type(layer)] for layer in body if type(layer) in _NUMPY)
+        self._place = head.weight.data_ptr()
+        self._activate, self._slope = next(_NUMPY[type(a)] for a in body if type(a) in _NUMPY)
 
     @staticmethod
     def fits(body: nn.Module, head: nn.Linear) -> bool:
@@ -97,13 +115,48 @@ class NumpyMlp:
             and all(type(layer) in _NUMPY or isinstance(layer, nn.Linear) for layer in body)
         )
 
-    def __call__(self, obs: Any) -> NDArray[np.float32]:  # noqa: ANN401 - arrays, or by path
+    @property
+    def is_stale(self) -> bool:
+        """The parameters have moved elsewhere, as to another optimizer or device."""
+        return self._linears[-1].weight.data_ptr() != self._place
+
+    def __call__(self, obs: Any) -> Array:  # noqa: ANN401 - arrays, or by path
         """Observations [B, *O] -> outputs of the head, [B, P]."""
+        return self.traced(obs)[0]
+
+    def traced(self, obs: Any) -> tuple[Array, list[Array]]:  # noqa: ANN401
+        """Return the outputs of the head [B, P], and what each layer has seen."""
         x = self._flat.numpy(obs if self._normaliser is None else self._normaliser.numpy(obs))
-        last = len(self._weights) - 1
-        for number, (weight, bias) in enumerate(zip(self._weights, self._biases, strict=True)):
-            x = x @ weight
+        seen = [x]
+        for weight, bias in zip(self._weights[:-1], self._biases[:-1], strict=True):
+            x = x @ weight.T
             x += bias
-            if number < last:
-                self._activate(x, out=x)
-        return x  # type: ignore[return-value]  # NumPy's stubs lose float32 in matmul
+            self._activate(x, out=x)
+            seen.append(x)
+        # Lies by columns: sums over a few outputs are then sums of whole columns.
+        outputs = self._weights[-1] @ x.T
+        outputs += self._biases[-1][:, None]
+        return outputs.T, seen  # type: ignore[return-value]  # the stubs lose float32 in matmul
+
+    def backward(self, g: Array, seen: list[Array]) -> None:
+        """Set the gradients of weights and biases.
+
+        Args:
+            g: gradient of the outputs, [B, P].
+            seen: by each layer; used up.
+        """
+        ones = np.ones(len(g), dtype=np.float32)  # a product sums rows faster than a sum does
+        for number in range(len(seen) - 1, -1, -1):
+            x, linear = seen[number], self._linears[number]
+            np.dot(g.T, x, out=slope(linear.weight))
+            np.dot(ones, g, out=slope(linear.bias))
+            if number:
+                g = np.dot(g, self._weights[number])
+                g *= self._slope(x)
+
+
+def slope(parameter: Tensor) -> Array:
+    """Return where the gradient of a parameter is kept, in its shape; it may hold anything."""
+    if parameter.grad is None:
+        parameter.grad = torch.empty_like(parameter)
+    return parameter.grad.numpy()

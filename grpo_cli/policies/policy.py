@@ -6,6 +6,7 @@ not learn; `update` does that.
 
 import copy
 from collections.abc import Callable, Sequence
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from grpo_cli.distributions import Family, Outlook
 from grpo_cli.errors import EnvError
 from grpo_cli.observations import MASK, Reading
 from grpo_cli.policies.acting import Acts, Recall, choose
-from grpo_cli.policies.fused import backward, forward, layers, perceptron
-from grpo_cli.policies.mlp import Mlp, NumpyMlp
+from grpo_cli.policies.fused import layers, perceptron
+from grpo_cli.policies.mlp import Mlp, NumpyMlp, slope
 from grpo_cli.policies.normaliser import Normalises
 from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.rollout import Batch, Ints, Obs, each, pieces, stacked, tensors
@@ -131,11 +132,11 @@ class Policy(nn.Module):
 
     @property
     def is_written_out(self) -> bool:
-        """It can do without torch's graph; see `traced`."""
-        return bool(self._layers) and self.device.type == "cpu"
+        """It can do without torch; see `traced`."""
+        return self._twin() is not None
 
-    def traced(self, obs: Obs) -> tuple[Tensor, Callable[[Tensor], None]]:
-        """Do what `forward` does, under `no_grad`; for a policy that `is_written_out`.
+    def traced(self, obs: Obs) -> tuple[NDArray[np.float32], Callable[[NDArray], None]]:
+        """Do what `forward` does, in NumPy; for a policy that `is_written_out`.
 
         Args:
             obs: [B, *O].
@@ -144,18 +145,19 @@ class Policy(nn.Module):
             Distribution parameters [B, P], and a function that takes their gradient [B, P] and sets
             the gradients of what is learned.
         """
-        obs = stacked(obs)
-        outputs, seen = forward(self.body.flat(self._seen(obs)), self._layers)  # type: ignore[operator]
+        twin = self._twin()
+        if twin is None:
+            raise RuntimeError("this policy is not written out")
+        arrays = each(stacked(obs), methodcaller("numpy"))
+        outputs, seen = twin.traced(self.reading.of(arrays))
 
-        def back(g: Tensor) -> None:
+        def back(g: NDArray) -> None:
             split = self.family.num_outputs
-            gradients = backward(g[:, :split], seen, self._layers[::2])
-            for parameter, gradient in zip(self._layers, gradients, strict=True):
-                parameter.grad = gradient
+            twin.backward(g[:, :split], seen)
             if self.free is not None:
-                self.free.grad = g[:, split:].sum(0)
+                g[:, split:].sum(axis=0, out=slope(self.free))
 
-        return self._params(outputs, obs), back
+        return self._params_numpy(outputs, arrays), back
 
     def act(
         self,
@@ -187,18 +189,26 @@ class Policy(nn.Module):
             EnvError: a mask allows no action.
         """
         self._check_mask(obs)
-        if self._numpy is None and isinstance(self.body, Mlp) and self._follows():
-            self._numpy = NumpyMlp(self.body, self.head, self.normaliser)
-        if self._numpy is not None:
-            outputs = self._numpy(self.reading.of(obs))
-            if self.reading.masked:
-                outputs[obs[MASK] == 0] = FORBIDDEN
-            if self.free is None:
-                return outputs
-            free = np.broadcast_to(self.free.detach().numpy(), (len(outputs), self.family.num_free))
-            return np.concatenate([outputs, free], axis=1)
+        twin = self._twin()
+        if twin is not None:
+            return self._params_numpy(twin(self.reading.of(obs)), obs)
         with torch.inference_mode():
             return self(self._moved(obs)).float().cpu().numpy()
+
+    def _twin(self) -> NumpyMlp | None:
+        """Return what does the same in NumPy, where something does."""
+        if self._numpy is None or self._numpy.is_stale:
+            follows = isinstance(self.body, Mlp) and self._follows()
+            self._numpy = NumpyMlp(self.body, self.head, self.normaliser) if follows else None  # type: ignore[arg-type]
+        return self._numpy
+
+    def _params_numpy(self, outputs: NDArray[np.float32], obs: Any) -> NDArray[np.float32]:  # noqa: ANN401
+        if self.reading.masked:
+            outputs[obs[MASK] == 0] = FORBIDDEN
+        if self.free is None:
+            return outputs
+        free = np.broadcast_to(self.free.detach().numpy(), (len(outputs), self.family.num_free))
+        return np.concatenate([outputs, free], axis=1)
 
     def _check_mask(self, obs: NDArray) -> None:
         if self.reading.masked and not obs[MASK].any(axis=1).all():

@@ -121,6 +121,6 @@ def test_an_evaluation_repeats_itself():
     source = opened(Remembers)[0]
     policy = make_cartpole_policy(source)
     judge = Evaluator(source, 0, Use.CHECK)
-    first, second = (judge.scores(policy, 3, "greedy") for _ in range(2))
+    first, second = (judge.scores(policy, 3, "greedy")["greedy"] for _ in range(2))
     assert same(first.ret, second.ret, exact=True)
     judge.close()
