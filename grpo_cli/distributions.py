@@ -195,13 +195,11 @@ class Gaussian:
     def score(self, params: Array, action: NDArray) -> tuple[Array, Array]:
         """Return the log-density, and its gradient: z / std for means, z^2 - 1 for log-stds."""
         mean, log_std = params[:, : self.size], params[:, self.size :]
-        inverse = np.exp(-log_std)
-        z = (action - mean) * inverse
-        squared = z * z
-        logprob = (-0.5 * squared - log_std - HALF_LOG_2PI).sum(axis=1)
+        z = (action - mean) * np.exp(-log_std)
+        logprob = (-0.5 * z * z - log_std - HALF_LOG_2PI).sum(axis=1)
         if self.squash:  # its slope depends on the action alone
             logprob -= _log_slope_numpy(action).sum(axis=1)
-        return logprob, np.concatenate([z * inverse, squared - 1], axis=1)
+        return logprob, np.concatenate([z * np.exp(-log_std), z * z - 1], axis=1)
 
     def entropy(self, params: Tensor) -> Tensor:
         """Return the differential entropy; for tanh by 16-point Gauss-Hermite quadrature."""
