@@ -6,6 +6,7 @@ are made between epochs.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from operator import methodcaller
 
@@ -17,14 +18,12 @@ from grpo_cli.adam import Adam, clip_grad_norm
 from grpo_cli.clock import part
 from grpo_cli.entropy import top_quantile
 from grpo_cli.errors import NonFinite
-from grpo_cli.gradient import Gradient, gradient_of
+from grpo_cli.gradient import AT_ONCE, Gradient, gradient_of, in_slices
 from grpo_cli.minibatches import by_members, by_rows, of_all
 from grpo_cli.objective import Learns, Objective
 from grpo_cli.randomness import Purpose, rng
 from grpo_cli.ranks import Ranks
 from grpo_cli.rollout import Batch, Ints, Mean, Obs, Scored, as_tensor, each, pooled
-
-ROWS_AT_ONCE = 4096  # larger slices leave the processor's cache and are slower a row
 
 Optimizer = Adam | torch.optim.Optimizer
 
@@ -95,11 +94,14 @@ def update_policy(
     # Where all there is to learn from is with other ranks, every part of the epochs is empty.
     [own] = [batch] if learned else batch.cut([0, 0])
     parts, gradient = schedule.slices(rows), gradient_of(policy, objective)
+    whole_members = objective.by_member or policy.by_member
+    if policy.device.type == "cpu" and not whole_members:
+        gradient = partial(in_slices, gradient, list(policy.parameters()))
     of_epochs: list[dict[str, Mean]] = []
     steps = 0
     for epoch in range(schedule.epochs):
         shuffle = rng(seed, Purpose.SHUFFLE, update, epoch)
-        if objective.by_member or policy.by_member:
+        if whole_members:
             minibatches = by_members(own, member[:learned], parts, shuffle, ranks)
         else:
             minibatches = by_rows(own, parts, shuffle, rows, first)
@@ -168,7 +170,7 @@ def _batch(
 @torch.no_grad()
 def rowwise(policy: Learns, obs: Obs, member: Ints) -> Tensor:
     """Distribution parameters of all rows, [N, P], in slices that stay in the cache."""
-    edges = list(range(0, len(member), ROWS_AT_ONCE))
+    edges = list(range(0, len(member), AT_ONCE))
     if policy.by_member:  # every slice begins with a member
         edges = np.unique(np.searchsorted(member, member[edges])).tolist()
     pieces = []

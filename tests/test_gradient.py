@@ -10,7 +10,7 @@ from gymnasium import spaces
 
 from grpo_cli.distributions import Categorical, Gaussian
 from grpo_cli.entropy import bonus
-from grpo_cli.gradient import by_graph, gradient_of, written_out
+from grpo_cli.gradient import by_graph, gradient_of, in_slices, written_out
 from grpo_cli.joint import Joint
 from grpo_cli.kl import exact
 from grpo_cli.losses import clip, reinforce
@@ -128,3 +128,19 @@ def test_other_policies_go_through_the_graph():
     several = Policy(mlp(BOX), 64, Joint((Categorical(2), Categorical(3))))
     for policy in (silu, several):
         assert gradient_of(policy, USUAL).func is by_graph
+
+
+@pytest.mark.parametrize("objective", [USUAL, replace(USUAL, entropy_coef=0.1)])
+def test_slices_add_up(objective, monkeypatch):
+    policy, batch = policy_of(Gaussian(3)), batch_for(Gaussian(3))
+    gradient = gradient_of(policy, objective)
+    whole, said = gradient(batch)
+    grads = [p.grad.clone() for p in policy.parameters()]
+    monkeypatch.setattr("grpo_cli.gradient.AT_ONCE", 13)
+    total, told = in_slices(gradient, list(policy.parameters()), batch)
+    assert float(total) == pytest.approx(float(whole), rel=1e-5)
+    for parameter, expected in zip(policy.parameters(), grads, strict=True):
+        torch.testing.assert_close(parameter.grad, expected, rtol=1e-4, atol=1e-6)
+    assert {k: m.item() for k, m in told.items()} == pytest.approx(
+        {k: m.item() for k, m in said.items()}, rel=1e-5
+    )

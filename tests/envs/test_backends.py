@@ -154,3 +154,21 @@ def test_a_worker_that_dies_becomes_one_line():
     with pytest.raises(EnvError, match="died"):
         backend.step(np.array([0, 1]), np.array([0, 1]))
     backend.close()
+
+
+def test_native_is_the_plain_cartpole_bit_for_bit_through_whole_episodes():
+    source, seeds, ids = cartpole(), np.arange(12), np.arange(12)
+    pair = NativeCartPole(source.make, 12, 500), Sync(source.make, 12)
+    noise = np.random.default_rng(0)
+    obs, plain = (backend.reset(seeds) for backend in pair)
+    steps = 0
+    while len(ids):
+        assert np.array_equal(obs, plain)
+        lean = obs @ np.array([0.1, 0.4, 3.0, 1.0]) + noise.normal(0, 0.5, len(ids))
+        (obs, *told, _), (plain, *expected, _) = (b.step(ids, (lean > 0) * 1) for b in pair)
+        for mine, its in zip(told, expected, strict=True):
+            assert np.array_equal(mine, its)
+        going = ~(told[1] | told[2])
+        steps += len(ids)
+        ids, obs, plain = ids[going], obs[going], plain[going]
+    assert steps > 1000  # some of them end only at the limit
