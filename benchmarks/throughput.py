@@ -63,6 +63,7 @@ SHARES = {  # words, env steps; at least five updates each
 SIZES = (16, 64, 256, 1024, 4096)  # members of an update
 ROWS = (1_000, 10_000, 100_000, 1_000_000)  # env steps of an update
 WINDOWS = "group=windows num_groups=8 advantage=reinforce_pp"
+PIXELS = "env=grpo/Catch-v0 total_steps=5000 eval_every=50000 stop_at=none eval.final_episodes=1"
 UPDATES = 10_000
 
 
@@ -233,6 +234,8 @@ def measure(times: int) -> Iterable[tuple[str, Any]]:
             for rows in ROWS
         },
     )
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    yield "pixels", {device: ours(f"{PIXELS} device={device}") for device in devices}
     yield "memory", memory(UPDATES)
 
 

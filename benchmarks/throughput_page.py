@@ -73,6 +73,18 @@ def page(found: dict[str, Any]) -> str:
     for (size, us), (count, us_too) in zip(found["members"].items(), rows, strict=True):
         tail = f"{int(count):,} | {number(us_too)}" if count else " | "
         lines.append(f"| {int(size):,} | {number(us)} | | {tail} |")
+    lines += [
+        "",
+        "## Pixels",
+        "",
+        "`grpo/Catch-v0`, its convolutions and its file's settings; sample-epochs/s of updates.",
+        "",
+        "| device | sample-epochs/s | env steps/s |",
+        "|---|---|---|",
+    ]
+    for device, run in found["pixels"].items():
+        speed = number(run["sample_epochs_per_update_s"])
+        lines.append(f"| {device} | {speed} | {number(run['steps_per_s'])} |")
     held = ", ".join(f"{one['mb']:.0f}" for one in found["memory"])
     lines += [
         "",
