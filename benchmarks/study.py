@@ -53,7 +53,10 @@ QUESTIONS = {  # words that change one thing; * : on LunarLander too, where a ru
         "advantage.scale=none *", "advantage.scale=group *",
         "advantage.scale=timestep advantage.fallback=[]",
     ],
-    "horizon": ["group.horizon=100 *", "group.slots=8", "reward.mask_truncated=true *", "gamma=0.9", "gamma=0.99 *", "gamma=1"],
+    "horizon": [
+        "group.horizon=100 *", "group.slots=8", "reward.mask_truncated=true *",
+        "gamma=0.9", "gamma=0.99 *", "gamma=1",
+    ],
     "selection": ["group.candidates=16", "group.drop_dead=true"],
     "epochs": ["epochs=1", "epochs=4 *", "epochs=20"],
     "minibatches": ["num_minibatches=1", "num_minibatches=4 *", "num_minibatches=16"],

@@ -242,7 +242,8 @@ class Batch:
 
     def rows(self, index: Tensor) -> "Batch":
         """Return the chosen rows, [len(index)]."""
-        return self._changed(methodcaller("index_select", 0, index))
+        choose = methodcaller("index_select", 0, index)
+        return replace(self, **{name: each(column, choose) for name, column in self._columns()})
 
     def split(self, parts: int) -> "list[Batch]":
         """Cut into so many parts of nearly equal size, without a copy."""
@@ -250,18 +251,22 @@ class Batch:
 
     def cut(self, edges: Sequence[int]) -> "list[Batch]":
         """Cut at rows `edges`, the first 0 and the last B, without a copy."""
-        return [self._changed(itemgetter(slice(a, b))) for a, b in pairwise(edges)]
+        spans = [slice(a, b) for a, b in pairwise(edges)]
+        sizes = [span.stop - span.start for span in spans]
+        names, columns = zip(*self._columns(), strict=True)
+        pieces = zip(*(_pieces(column, spans, sizes) for column in columns), strict=True)
+        return [replace(self, **dict(zip(names, piece, strict=True))) for piece in pieces]
 
-    def _changed(self, change: Callable[[Any], Any]) -> "Batch":
-        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "totals"}
-        filled = {n: c for n, c in columns.items() if isinstance(c, Tensor | Frames | dict)}
-        changed = {
-            name: {path: change(entry) for path, entry in c.items()}
-            if isinstance(c, dict)
-            else change(c)
-            for name, c in filled.items()
-        }
-        return replace(self, **changed)
+    def _columns(self) -> list[tuple[str, Any]]:
+        """Return what has a row for each of B, by name."""
+        columns = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "totals"]
+        return [(name, c) for name, c in columns if isinstance(c, Tensor | Frames | dict)]
+
+
+def _pieces(column: Obs, spans: Sequence[slice], sizes: list[int]) -> Sequence[Obs]:
+    if isinstance(column, Tensor):
+        return column.split(sizes)
+    return [each(column, itemgetter(span)) for span in spans]
 
 
 @dataclass(frozen=True)
