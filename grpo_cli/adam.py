@@ -29,7 +29,8 @@ class Adam:
     gradients, are then one operation each, however many layers there are.
 
     Args:
-        parameters: what is optimised, changed in place; of one type and on one device.
+        parameters: those that require a gradient are optimised, in place; of one type and on one
+            device.
         lr: step size; changed later through `param_groups`.
         betas: decay of the running means of gradients and of their squares.
         eps: added to the divisor.
@@ -42,7 +43,7 @@ class Adam:
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
     ) -> None:
-        self._parameters = list(parameters)
+        self._parameters = [parameter for parameter in parameters if parameter.requires_grad]
         self._betas = betas
         self._eps = eps
         self._flat = torch.cat([p.detach().reshape(-1) for p in self._parameters])

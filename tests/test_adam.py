@@ -49,6 +49,17 @@ def test_parameters_that_never_had_a_gradient_stay():
     assert not torch.equal(net[2].weight, before[2].weight)
 
 
+def test_frozen_parameters_are_left_alone():
+    net = model()
+    net[0].weight.requires_grad_(False)
+    place, before = net[0].weight.data_ptr(), net[0].weight.clone()
+    optimizer = Adam(net.parameters(), lr=0.1)
+    net(torch.ones(1, 5)).sum().backward()
+    optimizer.step()
+    assert net[0].weight.data_ptr() == place
+    assert torch.equal(net[0].weight, before)
+
+
 def test_a_copy_of_the_network_is_not_moved():
     net = model()
     optimizer = Adam(net.parameters(), lr=0.1)
