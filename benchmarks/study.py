@@ -76,6 +76,7 @@ QUESTIONS = {  # words that change one thing; * : on LunarLander too, where a ru
         "num_groups=2 group_size=4 lr=0.002 epochs=8 num_minibatches=8 policy.normalise=true",
         "num_groups=2 group_size=4 lr=0.002 epochs=8 num_minibatches=8 policy.log_std=-0.5",
         "num_groups=2 group_size=8 lr=0.002 epochs=8 num_minibatches=8",
+        "num_groups=2 group_size=8 lr=0.002 epochs=10 num_minibatches=16",
         "num_groups=2 group_size=8 lr=0.003 epochs=10 num_minibatches=16",
         "num_groups=2 group_size=8 lr=0.002 epochs=8 num_minibatches=8 group.noise_steps=4",
     )],
