@@ -250,23 +250,15 @@ class Batch:
         return self.cut([len(self.weight) * part // parts for part in range(parts + 1)])
 
     def cut(self, edges: Sequence[int]) -> "list[Batch]":
-        """Cut at rows `edges`, the first 0 and the last B, without a copy."""
-        spans = [slice(a, b) for a, b in pairwise(edges)]
-        sizes = [span.stop - span.start for span in spans]
-        names, columns = zip(*self._columns(), strict=True)
-        pieces = zip(*(_pieces(column, spans, sizes) for column in columns), strict=True)
-        return [replace(self, **dict(zip(names, piece, strict=True))) for piece in pieces]
+        """Cut at rows `edges`, without a copy."""
+        spans = [itemgetter(slice(a, b)) for a, b in pairwise(edges)]
+        columns = self._columns()
+        return [replace(self, **{n: each(c, span) for n, c in columns}) for span in spans]
 
     def _columns(self) -> list[tuple[str, Any]]:
         """Return what has a row for each of B, by name."""
         columns = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "totals"]
         return [(name, c) for name, c in columns if isinstance(c, Tensor | Frames | dict)]
-
-
-def _pieces(column: Obs, spans: Sequence[slice], sizes: list[int]) -> Sequence[Obs]:
-    if isinstance(column, Tensor):
-        return column.split(sizes)
-    return [each(column, itemgetter(span)) for span in spans]
 
 
 @dataclass(frozen=True)
