@@ -12,11 +12,11 @@ turn, several times, and all of them are kept in `benchmarks/results/scaling*.js
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THRE
 LANDER = "env=LunarLander-v3 stop_at=none eval_every=1000000000 save_every=1000000000 "
 LANDER += "eval.episodes=2 eval.final_episodes=2 sinks=[]"
 SKIP = 2  # updates that import, allocate and fill caches
+ROWS_OF_GROUP = 380  # of LunarLander-v3 while it learns to land, four members
 
 
 def grpo(words: str, folder: str, cores: set[int]) -> list[dict[str, Any]]:
@@ -69,43 +70,60 @@ def share(lines: list[dict[str, Any]], name: str) -> float:
     return spent / sum(line["time/sample_s"] + line["time/update_s"] for line in lines[SKIP:])
 
 
-def cpu_s(words: str, folder: str, core: int) -> float:
-    """CPU seconds of a whole command, all its processes, pinned to one core.
+def cpu_us(words: str, folder: str, core: int) -> float:
+    """CPU microseconds of all processes of a training for each env step, pinned to one core.
 
     What waits uses none, so it says what learning in two processes costs beside learning in one,
-    on a computer that others use as well.
+    on a computer that others use as well. It is looked at whenever an update has been logged.
     """
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    grpo(words, folder, {core})
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    command = ["taskset", "-c", str(core), sys.executable, "-m", "grpo_cli", "train", "-q"]
+    environment = {**os.environ, **ONE_THREAD}
+    process = subprocess.Popen(
+        [*command, *words.split()], cwd=folder, env=environment, stdout=subprocess.DEVNULL
+    )
+    name = next(w.removeprefix("name=") for w in words.split() if w.startswith("name="))
+    seen: list[tuple[int, float]] = []
+    while process.poll() is None:
+        for path in Path(folder).glob(f"runs/*/{name}-*/metrics.jsonl"):
+            lines = path.read_text().splitlines()
+            if len(lines) > len(seen) and lines[-1].endswith("}"):
+                seen += [(json.loads(lines[-1])["step"], _cpu_s(process.pid))] * (
+                    len(lines) - len(seen)
+                )
+        time.sleep(0.02)
+    (first, before), (last, after) = seen[SKIP - 1], seen[-1]
+    return 1e6 * (after - before) / (last - first)
+
+
+def _cpu_s(pid: int) -> float:
+    """CPU seconds of a process and of those that it started."""
+    place = Path(f"/proc/{pid}")
+    fields = (place / "stat").read_text().rpartition(")")[2].split()
+    children = (place / f"task/{pid}/children").read_text().split()
+    own = sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(_cpu_s(int(child)) for child in children)
 
 
 def cost(groups: int, updates: int, times: int, core: int) -> dict[str, Any]:
     """CPU microseconds for each env step: one process, two with its groups, two with twice them."""
     kinds = {
-        "one": f"num_groups={groups}",
-        "strong": f"num_groups={groups} processes=2",
-        "weak": f"num_groups={2 * groups} processes=2",
+        "one": (f"num_groups={groups}", 1),
+        "strong": (f"num_groups={groups} processes=2", 1),
+        "weak": (f"num_groups={2 * groups} processes=2", 2),
     }
     found: dict[str, list[float]] = {name: [] for name in kinds}
-    balance: dict[str, list[float]] = {name: [] for name in kinds}
-    with tempfile.TemporaryDirectory() as folder:
-        for seed in range(times):
-            for name, words in kinds.items():
-                given = f"{LANDER} {words} seed={seed} "
-                steps = grpo(f"{given} total_steps=1 name=x", folder, {core})[0]["step"]
-                begin = cpu_s(f"{given} total_steps=1 name=y", folder, core)
-                goal = steps * updates
-                whole = cpu_s(f"{given} total_steps={goal} name=z", folder, core)
-                run = max(Path(folder).glob("runs/*/z-*"), key=lambda path: path.stat().st_mtime)
-                last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["step"]
-                found[name].append(1e6 * (whole - begin) / (last - steps))
-            balance["strong"].append(even(groups, seed))
-            balance["weak"].append(even(2 * groups, seed))
-            print({name: round(values[-1], 1) for name, values in found.items()}, flush=True)
+    balance: dict[str, list[float]] = {"strong": [], "weak": []}
+    for seed in range(times):
+        for name, (words, times_as_many) in kinds.items():
+            steps = times_as_many * groups * ROWS_OF_GROUP * (updates + SKIP)
+            given = f"{LANDER} {words} seed={seed} total_steps={steps} name=z"
+            with tempfile.TemporaryDirectory() as folder:
+                found[name].append(cpu_us(given, folder, core))
+        balance["strong"].append(even(groups, seed))
+        balance["weak"].append(even(2 * groups, seed))
+        print(groups, {name: round(values[-1], 1) for name, values in found.items()}, flush=True)
     middle = {name: statistics.median(values) for name, values in found.items()}
-    share = {name: statistics.median(values) for name, values in balance.items() if values}
+    share = {name: statistics.median(values) for name, values in balance.items()}
     return {
         "groups": groups,
         "cpu_us_per_env_step": found,
@@ -139,71 +157,113 @@ def pair(first: str, second: str, folder: str, cores: tuple[int, int]) -> list[l
         return [one.result(), two.result()]
 
 
-def measure(groups: int, steps: int, times: int, cores: tuple[int, int]) -> dict[str, Any]:
-    """Compare two processes with two independent runs, and with one."""
-    found: list[dict[str, float]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(times):
-            words = f"{LANDER} num_groups={groups} seed={number}"
-            single = pair(
-                f"{words} total_steps={steps} name=a",
-                f"{words}00 total_steps={steps} name=b",
-                folder,
-                cores,
-            )
-            together = sum(rate(lines) for lines in single)
-            both = {*cores}
-            strong = grpo(f"{words} total_steps={2 * steps} processes=2 name=s", folder, both)
-            wide = f"{LANDER} num_groups={2 * groups} seed={number}"
-            weak = grpo(f"{wide} total_steps={2 * steps} processes=2 name=w", folder, both)
-            alone = grpo(f"{words} total_steps={steps} name=c", folder, {cores[1]})
-            found.append(
-                {
-                    "load_average": os.getloadavg()[0],
-                    "two_runs": together,
-                    "one_run_alone": rate(alone),
-                    "strong": rate(strong),
-                    "weak": rate(weak),
-                    "strong_ratio": rate(strong) / together,
-                    "weak_ratio": rate(weak) / together,
-                    "strong_wait": share(strong, "time/wait_s"),
-                    "weak_wait": share(weak, "time/wait_s"),
-                    "strong_exchange": share(strong, "time/exchange_s"),
-                    "weak_exchange": share(weak, "time/exchange_s"),
-                }
-            )
-            print(json.dumps(found[-1]), flush=True)
-    names = found[0]
-    middle = {name: statistics.median(run[name] for run in found) for name in names}
-    return {"groups": groups, "steps": steps, "runs": found, "median": middle}
+def measure(sizes: list[int], updates: int, times: int, cores: tuple[int, int]) -> dict[str, Any]:
+    """Compare two processes with two independent runs that take place at the same time.
 
+    Each turn trains two single runs with so many groups at once, then two processes with as many
+    groups each, then two processes with as many altogether; the order changes from turn to turn.
 
-def curves(seeds: int, envs: list[str], core: int) -> dict[str, Any]:
-    """Train one and two processes on the same seeds, and compare returns at equal steps."""
+    Args:
+        sizes: groups of a single run.
+        updates: of each run, after `SKIP` that do not count.
+        times: turns for each size.
+        cores: two of them.
+    """
     found: dict[str, Any] = {}
-    budget = {"CartPole-v1": 25_000, "LunarLander-v3": 100_000}
-    with tempfile.TemporaryDirectory() as folder:
-        for env in envs:
-            table: dict[str, list[list[float]]] = {}
-            grid = np.linspace(0.1, 1.0, 10) * budget[env]
-            for processes in (1, 2):
-                for seed in range(seeds):
-                    words = f"env={env} seed={seed} processes={processes} stop_at=none sinks=[] "
-                    words += f"total_steps={budget[env]} eval_every=1000000000 name=p{processes} "
-                    words += "eval.episodes=2 eval.final_episodes=2 num_groups=4"
-                    lines = grpo(words, folder, {core})
-                    seen = [line for line in lines if "rollout/ep_rew_mean" in line]
-                    at = [line["step"] for line in seen]
-                    curve = np.interp(grid, at, [line["rollout/ep_rew_mean"] for line in seen])
-                    table.setdefault(str(processes), []).append(curve.round(3).tolist())
-                    print(env, processes, seed, curve[-1].round(1), flush=True)
-            found[env] = {"grid": grid.tolist(), "curves": table, **_agree(table)}
-            print(env, {k: v for k, v in found[env].items() if k != "curves"}, flush=True)
+    for groups in sizes:
+        turns = []
+        for number in range(times):
+            with tempfile.TemporaryDirectory() as folder:
+                turns.append(_turn(groups, updates, number, cores, folder))
+            print(groups, json.dumps(turns[-1]), flush=True)
+        names = [name for name in turns[0] if name not in ("load_average",)]
+        found[str(groups)] = {
+            "turns": turns,
+            "median": {name: statistics.median(turn[name] for turn in turns) for name in names},
+            "range": {
+                name: [min(turn[name] for turn in turns), max(turn[name] for turn in turns)]
+                for name in names
+            },
+        }
+        print(groups, json.dumps(found[str(groups)]["median"]), flush=True)
     return found
+
+
+def _turn(
+    groups: int, updates: int, number: int, cores: tuple[int, int], folder: str
+) -> dict[str, float]:
+    steps = groups * ROWS_OF_GROUP * (updates + SKIP)
+    one, both = f"{LANDER} num_groups={groups} seed={number}", {*cores}
+    wide = f"{LANDER} num_groups={2 * groups} seed={number} processes=2 name=w"
+
+    def apart() -> dict[str, float]:
+        runs = pair(
+            f"{one} total_steps={steps} name=a", f"{one}00 total_steps={steps} name=b",
+            folder, cores,
+        )  # fmt: skip
+        return {"two_runs": sum(rate(lines) for lines in runs)}
+
+    def weak() -> dict[str, float]:
+        return _of("weak", grpo(f"{wide} total_steps={2 * steps}", folder, both))
+
+    def strong() -> dict[str, float]:
+        return _of("strong", grpo(f"{one} total_steps={steps} processes=2 name=s", folder, both))
+
+    parts = [apart, weak, strong] if number % 2 == 0 else [weak, apart, strong]
+    seen = {"load_average": os.getloadavg()[0]}
+    for part in parts:
+        seen |= part()
+    ratios = {f"{name}_ratio": seen[name] / seen["two_runs"] for name in ("weak", "strong")}
+    return seen | ratios
+
+
+def _of(name: str, lines: list[dict[str, Any]]) -> dict[str, float]:
+    waits = {f"{name}_{part}": share(lines, f"time/{part}_s") for part in ("wait", "exchange")}
+    return {name: rate(lines), **waits}
+
+
+BUDGET = {"CartPole-v1": 25_000, "LunarLander-v3": 150_000}
+
+
+def curves(seeds: int, envs: list[str], core: int) -> None:
+    """Train one and two processes on the same seeds, and compare returns at equal steps.
+
+    Written after every run; what is there already is not made again.
+    """
+    path = RESULTS / "scaling-curves.json"
+    for env in envs:
+        for seed in range(seeds):
+            for processes in (1, 2):
+                found = json.loads(path.read_text()) if path.exists() else {}
+                grid = (np.linspace(0.1, 1.0, 10) * BUDGET[env]).tolist()
+                known = found.get(env, {})
+                table = known.get("curves", {}) if known.get("grid") == grid else {}
+                rows = table.setdefault(str(processes), [])
+                if len(rows) > seed:
+                    continue
+                with tempfile.TemporaryDirectory() as folder:
+                    rows.append(_curve(env, seed, processes, grid, folder, core))
+                table = {"1": table.get("1", []), "2": table.get("2", [])}
+                found[env] = {"grid": grid, "curves": table, **_agree(table)}
+                write("curves", found)
+                print(env, processes, seed, rows[-1][-1], flush=True)
+
+
+def _curve(
+    env: str, seed: int, processes: int, grid: list[float], folder: str, core: int
+) -> list[float]:
+    words = f"env={env} seed={seed} processes={processes} stop_at=none sinks=[] "
+    words += f"total_steps={BUDGET[env]} eval_every=1000000000 name=p{processes} "
+    words += "eval.episodes=2 eval.final_episodes=2 num_groups=4"
+    lines = [line for line in grpo(words, folder, {core}) if "rollout/ep_rew_mean" in line]
+    returns = [line["rollout/ep_rew_mean"] for line in lines]
+    return np.interp(grid, [line["step"] for line in lines], returns).round(3).tolist()
 
 
 def _agree(table: dict[str, list[list[float]]]) -> dict[str, Any]:
     """Say at how many places the 95 % bootstrap intervals of the two means overlap."""
+    if min(map(len, table.values())) < 2:
+        return {}
     draw = np.random.default_rng(0)
     bands = {}
     for name, rows in table.items():
@@ -230,19 +290,21 @@ def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("what", choices=("measure", "cost", "model", "curves"))
-    parser.add_argument("--groups", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=40_000)
+    parser.add_argument("--groups", type=int, nargs="+", default=[16, 32, 64])
+    parser.add_argument("--updates", type=int, default=8)
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--envs", nargs="+", default=["CartPole-v1", "LunarLander-v3"])
     parser.add_argument("--cores", type=int, nargs=2, default=(0, 1))
     given = parser.parse_args()
     if given.what == "measure":
-        write("measure", measure(given.groups, given.steps, given.times, tuple(given.cores)))
+        cores = tuple(given.cores)
+        write("measure", measure(given.groups, given.updates, given.times, cores))
     elif given.what == "cost":
-        write("cost", cost(given.groups, 3, given.times, given.cores[1]))
+        found = {str(n): cost(n, given.updates, given.times, given.cores[1]) for n in given.groups}
+        write("cost", found)
     elif given.what == "curves":
-        write("curves", curves(given.seeds, given.envs, given.cores[1]))
+        curves(given.seeds, given.envs, given.cores[1])
     else:
         write("model", parts_of_update.model(given.cores))
 

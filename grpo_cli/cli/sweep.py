@@ -1,6 +1,9 @@
 """`grpo sweep`: search for settings, trial by trial."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -10,6 +13,9 @@ from grpo_cli.cli.door import door
 from grpo_cli.cli.help import SweepCommand
 from grpo_cli.cli.words import arrange
 from grpo_cli.errors import EnvError, Stopped
+
+SHOWN = 3
+"""Impossible combinations that are named."""
 
 
 def register(app: typer.Typer) -> None:
@@ -35,12 +41,13 @@ def sweep(
         asked = [*own, *words.overrides]
         plan, corners = plan_of(asked, words.dirs, trusted=trust, command=context.args)
         if not trust:
-            for corner in corners:
+            for corner in corners.trainable:
                 refuse_unnamed_code(corner, words.overrides)
         from grpo_cli.cli.sweep_screen import Silent, picture, show_sweep
 
         with picture(plan) if not (quiet or json) else Silent() as screen:
-            result, rows = _work(plan, screen)
+            _tell_impossible(plan, corners.impossible, screen)
+            result, rows = _work(plan, screen, corners.refused)
         if json:
             from grpo_cli.cli.screen import show_json
 
@@ -56,7 +63,18 @@ def sweep(
             )
 
 
-def _work(plan: Any, screen: Any) -> tuple[dict[str, Any], list[Any]]:
+def _tell_impossible(plan: Any, points: list[tuple[Any, str]], screen: Any) -> None:
+    """Say which combinations were seen to be impossible, and what becomes of them."""
+    for params, why in points[:SHOWN]:
+        screen.notice(f"{' '.join(plan.space.words(params))} cannot be trained: {why}")
+    if points:
+        follows = "are failed trials" if plan.grid else "are drawn again"
+        screen.notice(f"combinations that cannot be trained {follows}")
+
+
+def _work(
+    plan: Any, screen: Any, refused: Callable[[Any], str]
+) -> tuple[dict[str, Any], list[Any]]:
     """Run the sweep and write its files; interrupted, those of what there is."""
     from grpo_cli.config.sweeping import experiment
     from grpo_cli.sweep import results
@@ -65,40 +83,64 @@ def _work(plan: Any, screen: Any) -> tuple[dict[str, Any], list[Any]]:
     from grpo_cli.sweep.study import Study
 
     plan.folder.mkdir(parents=True, exist_ok=True)
-    study = Study(plan)
-    claims = Claims(study.engine, plan.name, plan.folder)
-    loop = Loop(plan, study, claims, screen, _writer(plan))
-    try:
-        with study.reachable():
-            rows = loop.run()
-    except Stopped:
-        rows = claims.rows()
-        if any(row.over for row in rows):
-            results.write_result(plan, results.result_of(plan, rows, study.importances()))
-        raise
-    result = results.result_of(plan, rows, study.importances())
+    with _places(plan) as make:
+        study = Study(plan)
+        claims = Claims(study.engine, plan.name, plan.folder)
+        try:
+            with study.reachable():
+                rows = Loop(plan, study, claims, screen, _writer(plan), refused, make).run()
+        except Stopped:
+            rows = claims.rows()
+            if any(row.over for row in rows):
+                results.write_result(plan, results.result_of(plan, rows, study.importances()))
+            raise
+    importances = study.importances()
+    result = results.result_of(plan, rows, importances)
     if result["best"] is not None:
         path = plan.folder / "experiment" / "best.yaml"
         path.parent.mkdir(exist_ok=True)
         results.write_whole(path, experiment(plan, result["best"]))
     from grpo_cli.sweep.plots import draw
 
-    result["plots"] = draw(plan, study)
+    best = result["best"] and result["best"]["number"]
+    result["plots"] = draw(plan, rows, importances, best)
     results.write_result(plan, result)
     return result, rows
 
 
+@contextmanager
+def _places(plan: Any) -> Iterator[Callable[[Path], Any]]:
+    """Yield what starts the processes of trials: here, or on the computers of a Ray cluster."""
+    if plan.cluster is None:
+        from grpo_cli.sweep.child import Early
+
+        with closing(Early(plan.workers, plan.folder / "log.txt")) as make:
+            yield make
+        return
+    from grpo_cli.cluster.on_ray import needs_of, ray_cluster, require_room
+    from grpo_cli.sweep.remote import RemoteChild
+
+    needs = needs_of(plan.cluster)
+    with ray_cluster(plan.cluster["address"]) as ray:
+        require_room(ray, needs)
+        options = {f"num_{kind.lower()}s": count for kind, count in needs.items()}
+        yield partial(RemoteChild, ray, options)
+
+
 def _writer(plan: Any) -> Callable[[list[Any]], None]:
     """Return what writes the files of a sweep after every trial."""
-    from grpo_cli.sweep import results
+    from grpo_cli.sweep import plots, results
 
-    shown: set[int] = set()
+    shown: set[tuple[str, int, int]] = set()
 
     def write(rows: list[Any]) -> None:
         results.write_trials(plan, rows)
+        if rows:
+            plots.prepare()
         for row in rows:
-            if row.kind == "trial" and row.over and row.number not in shown:
-                shown.add(row.number)
+            key = row.kind, row.number, row.part
+            if row.over and key not in shown:
+                shown.add(key)
                 results.show_in_tensorboard(plan, row)
 
     return write

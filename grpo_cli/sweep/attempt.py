@@ -8,11 +8,13 @@ from typing import Any
 from grpo_cli.sweep.child import Event
 from grpo_cli.sweep.claims import COMPLETE, FAILED, PRUNED, TRIAL, WAITING, Row
 from grpo_cli.sweep.objective import Outcome, excess_of, score_of, value_of
-from grpo_cli.sweep.plan import FRESH, Plan
+from grpo_cli.sweep.plan import Plan
 from grpo_cli.sweep.study import Study
 
 STOPPED = (130, 143)
 """Exit codes of a run that was asked to end."""
+MOST = 8
+"""Times that a trial is begun whose computers are lost; perhaps it is what ends them."""
 
 
 class Attempt:
@@ -38,11 +40,7 @@ class Attempt:
         self._started = time.monotonic()
         self._outcomes: list[Outcome] = []
         self._job_s = 0.0
-        self._seeds = (
-            [plan.seed + index for index in range(plan.seeds)]
-            if row.kind == TRIAL
-            else [plan.seed + FRESH + row.part]
-        )
+        self._seeds = plan.run_seeds(row.kind, row.part)
         row.facts.setdefault("started", datetime.now(UTC).isoformat(timespec="seconds"))
 
     @property
@@ -66,7 +64,7 @@ class Attempt:
             "folder": str(folder),
             "log": str(folder.parent / "log.txt"),
             "metrics": plan.asked(),
-            "swept": row.params,
+            "swept": plan.space.shown(row.params or {}),
             "trusted": plan.trusted,
         }
 
@@ -88,10 +86,17 @@ class Attempt:
         self.row.facts["exit_code"] = event["exit_code"]
         return self._over(FAILED)
 
-    def died(self, how: str) -> str:
-        """Take in that the process is gone; returns the state of the trial."""
+    def died(self, how: str, lost: bool = False) -> str:
+        """Take in that the process is gone; returns the state of the trial.
+
+        Args:
+            how: it ended.
+            lost: its computer did: the trial goes on elsewhere.
+        """
         if self.asked:
             return self._over(PRUNED if self.asked == "hopeless" else WAITING)
+        if lost and self.row.attempt < MOST:
+            return self._over(WAITING)
         self.row.facts["error"] = f"the process ended: {how}"
         return self._over(FAILED)
 
