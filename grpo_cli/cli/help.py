@@ -184,7 +184,10 @@ class EnvsCommand(_Verb):
 class PathsCommand(_Verb):
     """`grpo inspect` and `grpo repro`."""
 
-    usage = "grpo inspect|repro [flags] RUN"
+    @property
+    def usage(self) -> str:
+        """How it is written."""
+        return f"grpo {self.name} [flags] RUN"
 
     def sections(self, page: Page) -> None:
         """Print examples."""
@@ -221,11 +224,11 @@ class DoctorCommand(_Verb):
 class TensorboardCommand(_Verb):
     """`grpo tensorboard`."""
 
-    usage = "grpo tensorboard [flags] [run folders ...]"
+    usage = "grpo tensorboard [flags] [RUNS ...]"
 
     def sections(self, page: Page) -> None:
         """Print examples."""
-        page.rows("Examples", (("grpo tensorboard", "all of runs/"),))
+        page.rows("Examples", examples.TENSORBOARD)
 
 
 _HEADER = ("key", "default", "what it is, its type and unit")

@@ -35,11 +35,14 @@ def export_job(conf: ExportConf, *, view: View, trusted: bool) -> dict[str, Any]
         trusted: code that the run names may be imported.
 
     Returns:
-        out, format, ckpt, env, and what `export.compare` found.
+        out, format, ckpt, env, what `export.compare` found, and url where it was uploaded.
 
     Raises:
         GrpoError: the run cannot be used, a package is missing, or the file does not do the same.
     """
+    if conf.repo is not None and conf.format != "hub":
+        raise ConfigError(f"repo={conf.repo} is for the Hub", "add format=hub, or leave it out")
+    logged_in = conf.repo is not None and exports.token() is not None
     run, path = rundir.find(conf.ckpt)
     named = set() if conf.env is None else {build.absolute(conf.env)}
     cfg = open_config(run, trusted=trusted, named=named)
@@ -54,20 +57,27 @@ def export_job(conf: ExportConf, *, view: View, trusted: bool) -> dict[str, Any]
         raise ConfigError(f"there is no folder {out.parent}", f"mkdir -p {out.parent}")
     deployed = exports.Deployed(policy, source)
     view.notice(f"{path}: visiting states of {source.id}")
-    obs = exports.visited(source, policy, words["seed"])
-    what = exports.Exported(
-        policy, deployed, tensors_of(obs[:2]), _facts(run, saved, cfg, source.id), run.path
-    )
+    states = exports.visited(source, policy, words["seed"])
+    example = deployed.example(tensors_of(states[0][1][:2]))
+    facts = _facts(run, saved, cfg, source.id)
+    what = exports.Exported(policy, deployed, example, facts, run.path)
     view.notice(f"writing {out}")
     try:
         found = exports.export(
             what, conf.format, out,
-            lambda file: exports.compare(file, conf.format, policy, source, obs),
+            lambda file: exports.compare(file, conf.format, policy, source, states),
         )  # fmt: skip
     except OSError as error:
         raise GrpoError(f"{out} cannot be written: {error.strerror or error}") from error
+    url = None
+    if conf.repo is not None and logged_in:
+        view.notice(f"uploading {out} to {conf.repo}")
+        url = exports.upload(out, conf.repo, private=conf.private)
+    elif conf.repo is not None:
+        view.warn(f"not uploaded to {conf.repo}: there is no token ({exports.LOGIN})")
     return {
         "out": str(out), "format": conf.format, "ckpt": str(path), "env": source.id, **found,
+        "url": url,
     }  # fmt: skip
 
 
@@ -111,7 +121,7 @@ def onnx_eval(conf: EvalConf, *, view: View, trusted: bool) -> dict[str, Any]:
         )
     words = build.plain(cfg)
     source = build_env(words)
-    acts: Any = exports.OnnxPolicy(session, source.codec)
+    acts: Any = exports.OnnxPolicy(session, source.codec, source.action_space)
     seed = words["seed"] if conf.seed is None else conf.seed
     plain = replace(source, codec=AsItIs(source.codec))
     evaluator = Evaluator(plain, seed, Use.FINAL, words["backend"].get("timeout_s"))

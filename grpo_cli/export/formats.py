@@ -90,7 +90,7 @@ def _onnx(what: Exported, path: Path) -> None:
         warnings.simplefilter("ignore")  # the exporter's own business
         program = torch.onnx.export(
             what.deployed, what.example, dynamo=True, opset_version=OPSET, verbose=False,
-            input_names=names, output_names=["action", "params"],
+            input_names=names, output_names=what.deployed.outputs,
             dynamic_shapes=(tuple({0: batch} for _ in names),),
         )  # fmt: skip
     model = program.model_proto  # type: ignore[union-attr]
@@ -120,7 +120,7 @@ def _hub(what: Exported, path: Path) -> None:
     for name in ("config.yaml", "summary.json", "report.html"):
         if (what.run / name).is_file():
             shutil.copyfile(what.run / name, path / name)
-    write_card(path, what.facts)
+    write_card(path, what.facts, what.deployed)
 
 
 # What a file of each format is called, and who writes it.
