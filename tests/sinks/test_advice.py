@@ -85,6 +85,16 @@ def test_a_short_look_ahead_shows_in_five_updates_each_of_them_dead():
     assert "group.horizon" not in str(advise(run(dead)))  # episodes have none
 
 
+def test_groups_that_never_differ_want_held_noise():
+    facts = replace(FACTS, noise_steps=1)
+    said = "90 % of groups have no spread: hold noise for longer, group.noise_steps=4"
+    history = run({"group/frac_reward_zero_std": 0.9}, facts=facts)
+    assert advise(history) == said
+    history.add(11, HEALTHY | {"group/frac_reward_zero_std": 0.6})
+    assert "noise_steps" not in str(advise(history))
+    assert "noise_steps" not in str(advise(run(CASES["dead groups"][0])))
+
+
 def test_the_first_updates_get_none():
     assert advise(run(CASES["dead groups"][0], updates=WARM_UP - 2)) is None
 
