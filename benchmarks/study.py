@@ -79,6 +79,8 @@ QUESTIONS = {  # words that change one thing; * : on LunarLander too, where a ru
         "num_groups=2 group_size=8 lr=0.002 epochs=10 num_minibatches=16",
         "num_groups=2 group_size=8 lr=0.003 epochs=10 num_minibatches=16",
         "num_groups=2 group_size=8 lr=0.002 epochs=8 num_minibatches=8 group.noise_steps=4",
+        "num_groups=2 group_size=8 lr=0.002 epochs=10 num_minibatches=16 group.noise_steps=2",
+        "num_groups=2 group_size=8 lr=0.002 epochs=10 num_minibatches=16 group.noise_steps=4",
     )],
 }  # fmt: skip
 LONGEST = "LunarLander-v3"

@@ -65,6 +65,7 @@ def make_sinks(
         backend=built.backend.name,
         epochs=words["epochs"],
         horizon=words["group"].get("horizon"),
+        noise_steps=words["group"].get("noise_steps"),
     )
     with suppress(OSError):  # for those who watch from elsewhere; the run does without
         run.write_json("facts.json", asdict(facts))

@@ -62,7 +62,7 @@ class TrainConf:
     num_groups: int = _key(2, "groups sampled for each update", "groups", low=1)
     total_steps: int = _key(1_000_000, "training budget", "env steps", low=1)
     seed: int = _key(0, "every random number follows from it", low=0)
-    lr: float = _key(3e-3, "step size of the optimizer", above=0)
+    lr: float = _key(2e-3, "step size of the optimizer", above=0)
     gamma: float = _key(0.99, "discount of later rewards", low=0, high=1)
     epochs: int = _key(10, "passes over the rollout in one update", "passes", low=1)
     num_minibatches: int = _key(16, "parts the rollout is cut into in each epoch", "parts", low=1)

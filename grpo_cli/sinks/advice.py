@@ -41,6 +41,12 @@ def _entropy_gone(entropy: float, history: History) -> bool:
     return early and 0 <= entropy < 0.05 * first
 
 
+def _never_apart(dead: float, history: History) -> bool:
+    # Whatever is tried ends the same: actions that change at every step do not get anywhere.
+    least = history.least("group/frac_reward_zero_std", WARM_UP)
+    return history.facts.noise_steps == 1 and least is not None and least > 0.8
+
+
 def _too_short(dead: float, history: History) -> bool:
     least = history.least("group/frac_reward_zero_std", SHORT)
     return history.facts.horizon is not None and least is not None and least > 0.95
@@ -55,6 +61,14 @@ RULES: tuple[Rule, ...] = (
             f"{percent(x)} of groups have no spread: raise group.horizon, now {h.facts.horizon}"
         ),
         warm_up=SHORT,
+    ),
+    Rule(
+        "never apart",
+        "group/frac_reward_zero_std",
+        lambda x, h: _never_apart(x, h) and _below_goal(h),
+        lambda x, h: (
+            f"{percent(x)} of groups have no spread: hold noise for longer, group.noise_steps=4"
+        ),
     ),
     Rule(
         "dead groups",

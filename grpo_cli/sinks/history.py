@@ -42,6 +42,8 @@ class Facts:
         backend: what steps the environments.
         epochs: passes over each rollout; None: not known (no advice about the KL stop).
         horizon: steps of a look-ahead; None: there is none, or it goes to the end.
+        noise_steps: for which a member keeps its action noise; None: its group mode knows no such
+            thing.
     """
 
     env: str
@@ -54,6 +56,7 @@ class Facts:
     backend: str
     epochs: int | None = None
     horizon: int | None = None
+    noise_steps: int | None = None
 
 
 @dataclass

@@ -17,10 +17,15 @@ HEALTHY = {
     "train/entropy": 0.6,
     "train/approx_kl": 0.01,
 }
+NEEDED = {"short look-ahead": {"horizon": 20}, "never apart": {"noise_steps": 1}}
 CASES = {
     "short look-ahead": (
         {"group/frac_reward_zero_std": 0.97},
         "97 % of groups have no spread: raise group.horizon, now 20",
+    ),
+    "never apart": (
+        {"group/frac_reward_zero_std": 0.9},
+        "90 % of groups have no spread: hold noise for longer, group.noise_steps=4",
     ),
     "dead groups": (
         {"group/frac_reward_zero_std": 0.63},
@@ -71,7 +76,7 @@ def test_a_healthy_run_gets_none():
 @pytest.mark.parametrize("name", CASES)
 def test_the_sentence(name):
     change, sentence = CASES[name]
-    facts = replace(FACTS, horizon=20) if name == "short look-ahead" else FACTS
+    facts = replace(FACTS, **NEEDED.get(name, {}))
     assert advise(run(change, facts=facts)) == sentence
 
 
@@ -83,6 +88,15 @@ def test_a_short_look_ahead_shows_in_five_updates_each_of_them_dead():
     history.add(5, HEALTHY | {"group/frac_reward_zero_std": 0.9})
     assert "group.horizon" not in str(advise(history))
     assert "group.horizon" not in str(advise(run(dead)))  # episodes have none
+
+
+def test_groups_that_never_differ_want_held_noise():
+    dead, sentence = CASES["never apart"]
+    history = run(dead, facts=replace(FACTS, noise_steps=1))
+    assert advise(history) == sentence
+    history.add(11, HEALTHY | {"group/frac_reward_zero_std": 0.6})
+    assert "noise_steps" not in str(advise(history))
+    assert "noise_steps" not in str(advise(run(dead)))  # windows have none
 
 
 def test_the_first_updates_get_none():
