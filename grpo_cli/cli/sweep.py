@@ -11,6 +11,9 @@ from grpo_cli.cli.help import SweepCommand
 from grpo_cli.cli.words import arrange
 from grpo_cli.errors import EnvError, Stopped
 
+SHOWN = 3
+"""Impossible combinations that are named."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -35,12 +38,13 @@ def sweep(
         asked = [*own, *words.overrides]
         plan, corners = plan_of(asked, words.dirs, trusted=trust, command=context.args)
         if not trust:
-            for corner in corners:
+            for corner in corners.trainable:
                 refuse_unnamed_code(corner, words.overrides)
         from grpo_cli.cli.sweep_screen import Silent, picture, show_sweep
 
         with picture(plan) if not (quiet or json) else Silent() as screen:
-            result, rows = _work(plan, screen)
+            _tell_impossible(plan, corners.impossible, screen)
+            result, rows = _work(plan, screen, corners.refused)
         if json:
             from grpo_cli.cli.screen import show_json
 
@@ -56,7 +60,18 @@ def sweep(
             )
 
 
-def _work(plan: Any, screen: Any) -> tuple[dict[str, Any], list[Any]]:
+def _tell_impossible(plan: Any, points: list[tuple[Any, str]], screen: Any) -> None:
+    """Say which combinations were seen to be impossible, and what becomes of them."""
+    for params, why in points[:SHOWN]:
+        screen.notice(f"{' '.join(plan.space.words(params))} cannot be trained: {why}")
+    if points:
+        follows = "are failed trials" if plan.grid else "are drawn again"
+        screen.notice(f"combinations that cannot be trained {follows}")
+
+
+def _work(
+    plan: Any, screen: Any, refused: Callable[[Any], str]
+) -> tuple[dict[str, Any], list[Any]]:
     """Run the sweep and write its files; interrupted, those of what there is."""
     from grpo_cli.config.sweeping import experiment
     from grpo_cli.sweep import results
@@ -67,7 +82,7 @@ def _work(plan: Any, screen: Any) -> tuple[dict[str, Any], list[Any]]:
     plan.folder.mkdir(parents=True, exist_ok=True)
     study = Study(plan)
     claims = Claims(study.engine, plan.name, plan.folder)
-    loop = Loop(plan, study, claims, screen, _writer(plan))
+    loop = Loop(plan, study, claims, screen, _writer(plan), refused)
     try:
         with study.reachable():
             rows = loop.run()
@@ -76,14 +91,16 @@ def _work(plan: Any, screen: Any) -> tuple[dict[str, Any], list[Any]]:
         if any(row.over for row in rows):
             results.write_result(plan, results.result_of(plan, rows, study.importances()))
         raise
-    result = results.result_of(plan, rows, study.importances())
+    importances = study.importances()
+    result = results.result_of(plan, rows, importances)
     if result["best"] is not None:
         path = plan.folder / "experiment" / "best.yaml"
         path.parent.mkdir(exist_ok=True)
         results.write_whole(path, experiment(plan, result["best"]))
     from grpo_cli.sweep.plots import draw
 
-    result["plots"] = draw(plan, study)
+    best = result["best"] and result["best"]["number"]
+    result["plots"] = draw(plan, rows, importances, best)
     results.write_result(plan, result)
     return result, rows
 
@@ -92,13 +109,14 @@ def _writer(plan: Any) -> Callable[[list[Any]], None]:
     """Return what writes the files of a sweep after every trial."""
     from grpo_cli.sweep import results
 
-    shown: set[int] = set()
+    shown: set[tuple[str, int, int]] = set()
 
     def write(rows: list[Any]) -> None:
         results.write_trials(plan, rows)
         for row in rows:
-            if row.kind == "trial" and row.over and row.number not in shown:
-                shown.add(row.number)
+            key = row.kind, row.number, row.part
+            if row.over and key not in shown:
+                shown.add(key)
                 results.show_in_tensorboard(plan, row)
 
     return write

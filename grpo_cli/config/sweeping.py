@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from grpo_cli import rundir
 from grpo_cli.config.check import check_fields
-from grpo_cli.config.compose import Composed, compose_all
+from grpo_cli.config.corners import Corners
 from grpo_cli.config.env_ids import import_package, is_known
 from grpo_cli.config.explain import explained
 from grpo_cli.config.schema import GROUPS, everyday, is_own
@@ -37,8 +37,8 @@ SAME = ("env", "total_steps")
 
 def plan_of(
     words: list[str], dirs: Iterable[str], *, trusted: bool, command: list[str]
-) -> tuple[Plan, list[Composed]]:
-    """Return what a sweep is to do, and the corners of its space, composed and checked.
+) -> tuple[Plan, Corners]:
+    """Return what a sweep is to do, and what can be trained of its space, looked over.
 
     Args:
         words: of the command line, in their order.
@@ -47,7 +47,7 @@ def plan_of(
         command: as it was typed.
 
     Raises:
-        ConfigError: something is wrong with the words of the sweep, or with a corner of the space.
+        ConfigError: something is wrong with the words of the sweep, or with a value of the space.
     """
     folders = tuple(Path(folder).absolute() for folder in dirs)
     conf, chosen, rest = _split(words)
@@ -62,8 +62,9 @@ def plan_of(
             raise ConfigError(f"trials with another {key} cannot be compared", f"give one {key}")
     if conf.objective != "steps_to_threshold" and not _has(fixed, "stop_at"):
         fixed.append("stop_at=none")  # all trials are scored after the same steps
-    corners = [_checked([*fixed, *space.words(params)], folders) for params in space.corners()]
-    cfg = corners[0].cfg
+    corners = Corners(fixed, space, folders)
+    corners.look()
+    cfg = corners.trainable[0].cfg
     if conf.objective == "steps_to_threshold":
         _require_threshold(cfg)
     grid = space.size is not None and conf.trials is None
@@ -146,12 +147,6 @@ def _require_threshold(cfg: Any) -> None:
         none = import_module("gymnasium").registry[env_id].reward_threshold is None
     if none:
         raise ConfigError(f"{env_id} has no threshold to count the steps to", "write stop_at=N")
-
-
-def _checked(words: list[str], dirs: tuple[Path, ...]) -> Composed:
-    composed = compose_all(words, dirs)
-    composed.check()
-    return composed
 
 
 def _has(words: list[str], key: str) -> bool:

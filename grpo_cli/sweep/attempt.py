@@ -8,7 +8,7 @@ from typing import Any
 from grpo_cli.sweep.child import Event
 from grpo_cli.sweep.claims import COMPLETE, FAILED, PRUNED, TRIAL, WAITING, Row
 from grpo_cli.sweep.objective import Outcome, excess_of, score_of, value_of
-from grpo_cli.sweep.plan import FRESH, Plan
+from grpo_cli.sweep.plan import Plan
 from grpo_cli.sweep.study import Study
 
 STOPPED = (130, 143)
@@ -38,11 +38,7 @@ class Attempt:
         self._started = time.monotonic()
         self._outcomes: list[Outcome] = []
         self._job_s = 0.0
-        self._seeds = (
-            [plan.seed + index for index in range(plan.seeds)]
-            if row.kind == TRIAL
-            else [plan.seed + FRESH + row.part]
-        )
+        self._seeds = plan.run_seeds(row.kind, row.part)
         row.facts.setdefault("started", datetime.now(UTC).isoformat(timespec="seconds"))
 
     @property
@@ -66,7 +62,7 @@ class Attempt:
             "folder": str(folder),
             "log": str(folder.parent / "log.txt"),
             "metrics": plan.asked(),
-            "swept": row.params,
+            "swept": plan.space.shown(row.params or {}),
             "trusted": plan.trusted,
         }
 

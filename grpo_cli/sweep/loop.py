@@ -14,9 +14,20 @@ from typing import NoReturn, Protocol
 from grpo_cli.errors import Stopped
 from grpo_cli.stop import HEARD
 from grpo_cli.sweep.attempt import Attempt
-from grpo_cli.sweep.claims import BEAT_S, COMPLETE, FRESH, RUNNING, TRIAL, WAITING, Claims, Row
+from grpo_cli.sweep.claims import (
+    BEAT_S,
+    COMPLETE,
+    FAILED,
+    FRESH,
+    RUNNING,
+    TRIAL,
+    WAITING,
+    Claims,
+    Row,
+)
 from grpo_cli.sweep.plan import Plan
 from grpo_cli.sweep.slot import Slot
+from grpo_cli.sweep.space import Params
 from grpo_cli.sweep.study import Study
 
 PATIENCE_S = 60.0
@@ -50,14 +61,15 @@ class Loop:
         claims: who works on what.
         show: what a person sees.
         write: writes the sweep's files from its rows.
+        refused: says why a point of the space cannot be trained; nothing where it can.
     """
 
     def __init__(
         self, plan: Plan, study: Study, claims: Claims, show: Show,
-        write: Callable[[list[Row]], None],
+        write: Callable[[list[Row]], None], refused: Callable[[Params], str],
     ) -> None:  # fmt: skip
         self._plan, self._study, self._claims = plan, study, claims
-        self._show, self._write = show, write
+        self._show, self._write, self._refused = show, write, refused
         self._selector = selectors.DefaultSelector()
         self._slots = [Slot(plan, self._selector) for _ in range(plan.workers)]
         self._started = time.monotonic()
@@ -79,20 +91,20 @@ class Loop:
             stack.callback(self._selector.close)
             stack.callback(self._kill_all)
             self._study.agree(self._claims.rows)
-            rows = self._changed()
+            rows, changed = self._changed(), False
             while not self._is_over(rows):
                 if self._asked_by:
                     self._end()
-                before = rows
-                rows = self._fill(rows)
+                filled = self._fill(rows)
+                if filled is not rows or changed:
+                    rows = self._changed()  # now that nobody waits for it
                 self._wait()
                 self._beat()
-                if self._listen() or rows is not before:
-                    rows = self._changed()
-                elif time.monotonic() - self._looked > LOOK_S:
+                changed = self._listen()
+                if changed or time.monotonic() - self._looked > LOOK_S:
                     rows = self._read()
             self._study.agree(self._claims.rows)
-            return rows
+            return self._changed() if changed else rows
 
     def _read(self) -> list[Row]:
         self._looked = time.monotonic()
@@ -107,13 +119,12 @@ class Loop:
     def _fill(self, rows: list[Row]) -> list[Row]:
         """Give every free slot something to do, as far as there is something."""
         for slot in self._slots:
-            if slot.attempt is not None:
-                continue
-            row = self._next(rows)
-            if row is None:
-                break
-            self._begin(slot, row)
-            rows = self._read()
+            while slot.attempt is None:
+                row = self._next(rows)
+                if row is None:
+                    return rows
+                self._begin(slot, row)
+                rows = self._read()
         return rows
 
     def _next(self, rows: list[Row]) -> Row | None:
@@ -156,8 +167,11 @@ class Loop:
 
     def _begin(self, slot: Slot, row: Row) -> None:
         if row.kind == TRIAL:
-            self._study.ask(row)
+            why = self._study.ask(row, self._refused)
             self._claims.begin(row)
+            if why:
+                row.state, row.facts["error"] = FAILED, why
+                return self._close([row])
         slot.begin(Attempt(self._plan, self._study, row))
 
     def _wait(self) -> None:

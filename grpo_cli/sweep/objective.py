@@ -9,6 +9,9 @@ import numpy as np
 
 from grpo_cli.sweep.plan import Plan
 
+SCORES = ("eval_mean", "eval_iqm")
+"""Objectives on the scale of an evaluation."""
+
 
 @dataclass(frozen=True)
 class Outcome:

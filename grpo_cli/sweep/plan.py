@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from grpo_cli.errors import ConfigError
+from grpo_cli.sweep.claims import TRIAL
 from grpo_cli.sweep.space import Params, Space
 
-FRESH = 10_000
+FRESH_SEED = 10_000
 """Added to the seed for the runs that decide: no trial has seen those seeds."""
 
 LIMIT = re.compile(r"\s*([\w/.]+)\s*(<=|>=)\s*([-+.\deE]+)\s*")
@@ -135,6 +136,12 @@ class Plan:
     def run_words(self, params: Params, seed: int) -> list[str]:
         """Return the words of one run of a trial."""
         return [*self.words, *self.space.words(params), f"seed={seed}"]
+
+    def run_seeds(self, kind: str, part: int) -> list[int]:
+        """Return the seeds of a trial's runs, or that of a run on a fresh one."""
+        if kind == TRIAL:
+            return [self.seed + index for index in range(self.seeds)]
+        return [self.seed + FRESH_SEED + part]
 
     def run_folder(self, kind: str, number: int, seed: int) -> Path:
         """Return where a run's files are."""

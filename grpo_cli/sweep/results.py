@@ -114,7 +114,7 @@ def write_result(plan: Plan, result: dict[str, Any]) -> None:
 
 
 def show_in_tensorboard(plan: Plan, row: Row) -> None:
-    """Let TensorBoard's HParams list a trial that is over, with its objective.
+    """Let TensorBoard's HParams list a trial or fresh run that is over, with its objective.
 
     Where it ran, its objective is appended beside its curves; where it could not even begin, it
     gets a session of its own.
@@ -123,9 +123,9 @@ def show_in_tensorboard(plan: Plan, row: Row) -> None:
 
     from grpo_cli.sinks import summaries
 
-    folder = plan.run_folder(TRIAL, row.number, plan.seed)
+    folder = plan.run_folder(row.kind, row.number, plan.run_seeds(row.kind, row.part)[0])
     ran = any(folder.glob("events.out.tfevents.*"))
-    path = folder if ran else plan.folder / f"trial-{row.number:04d}"
+    path = folder if ran or row.kind == FRESH else folder.parent
     if any(path.glob("*.objective")):
         return
     path.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,8 @@ def show_in_tensorboard(plan: Plan, row: Row) -> None:
         records.write(summaries.version())
         values = []
         if not ran:
-            values += summaries.session_start(row.params or {}, row.params or {})
+            settings = plan.space.shown(row.params or {})
+            values += summaries.session_start(settings, settings)
         if row.value is not None:
             values.append(summaries.scalar(summaries.OBJECTIVE, row.value))
         records.write(summaries.record(0, values))

@@ -30,6 +30,15 @@ class Choice:
         """Every value."""
         return self.values
 
+    def as_number(self, value: Value) -> Value:
+        """Return a value as a number where all of them are."""
+        try:
+            numbers = {text: float(text) for text in self.values}
+        except ValueError:
+            return value
+        number = numbers[str(value)]
+        return int(number) if number.is_integer() else number
+
     def distribution(self) -> "BaseDistribution":
         """Return it for Optuna."""
         from optuna.distributions import CategoricalDistribution
@@ -137,6 +146,14 @@ class Space:
     def words(self, params: Mapping[str, Value]) -> list[str]:
         """Return a point as words for `grpo train`."""
         return [f"{d.word}={_text(params[name_of(d.word)])}" for d in self.dimensions]
+
+    def shown(self, params: Mapping[str, Value]) -> Params:
+        """Return a point for a table, in which choices among numbers are numbers."""
+        choices = {name_of(d.word): d for d in self.dimensions if isinstance(d, Choice)}
+        return {
+            name: choices[name].as_number(value) if name in choices else value
+            for name, value in params.items()
+        }
 
     def distributions(self) -> "dict[str, BaseDistribution]":
         """Return all dimensions for Optuna."""

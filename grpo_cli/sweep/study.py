@@ -25,7 +25,9 @@ IDENTITY = "grpo:identity"
 NUMBER = "grpo:number"
 # Seconds that SQLite waits for another process to finish writing.
 PATIENCE_S = 60
-# Complete trials without which nothing can be said of what mattered.
+# Points that are drawn for a trial before it fails, where each of them cannot be trained.
+DRAWS = 20
+# Trials without which nothing can be said of what mattered.
 ENOUGH = 8
 
 
@@ -126,18 +128,34 @@ class Study:
                 "give it another sweep.name, or the words it was begun with",
             )
 
-    def ask(self, row: Row) -> None:
-        """Fill in what a trial tries; one that was asked for before tries the same again."""
+    def ask(self, row: Row, refused: Callable[[Params], str]) -> str:
+        """Fill in what a trial tries; one that was asked for before tries the same again.
+
+        Args:
+            row: the trial.
+            refused: says why a point cannot be trained; nothing where it can. Points of a grid are
+                taken as they come, others are drawn again.
+
+        Returns:
+            Why it cannot be trained; nothing where it can.
+        """
         if row.optuna is not None:
             self._trials[row.number] = self._optuna.trial.Trial(self._study, row.optuna)
-            return
-        with _quiet():
-            self._study.sampler = self._sampler(row.number)
-            trial = self._study.ask(self._distributions)
-        trial.set_user_attr(NUMBER, row.number)
-        row.optuna = trial._trial_id
-        row.params = {name: trial.params[name] for name in self._plan.space.names}
-        self._trials[row.number] = trial
+            return refused(row.params or {})
+        why, last = "", 0 if self._plan.grid else DRAWS - 1
+        for draw in range(last + 1):
+            with _quiet():
+                self._study.sampler = self._sampler(row.number, draw)
+                trial = self._study.ask(self._distributions)
+            row.params = {name: trial.params[name] for name in self._plan.space.names}
+            row.optuna, self._trials[row.number] = trial._trial_id, trial
+            why = refused(row.params)
+            if not why:
+                break
+            if draw < last:
+                self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+        self._trials[row.number].set_user_attr(NUMBER, row.number)
+        return why
 
     def is_hopeless(self, number: int, step: int, score: float) -> bool:
         """Report an evaluation, and say whether the trial is to be given up.
@@ -192,27 +210,39 @@ class Study:
 
         Source: PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255).
         """
-        complete = (self._optuna.trial.TrialState.COMPLETE,)
-        if len(self._study.get_trials(deepcopy=False, states=complete)) < ENOUGH:
+        trials = self._judged()
+        if len(trials) < ENOUGH:
             return {}
         evaluator = self._optuna.importance.PedAnovaImportanceEvaluator()
         try:
             with _quiet():
-                return self._optuna.importance.get_param_importances(
-                    self._study, evaluator=evaluator
-                )
+                study = self._optuna.create_study(direction=self._study.direction)
+                study.add_trials(trials)
+                return self._optuna.importance.get_param_importances(study, evaluator=evaluator)
         except (ValueError, RuntimeError, ZeroDivisionError):  # too few trials, or all alike
             return {}
 
-    @property
-    def optuna_study(self) -> Any:  # noqa: ANN401 - for its own plots
-        """Optuna's study."""
-        return self._study
+    def _judged(self) -> list[Any]:
+        """Return the trials of which something is known: a pruned one was no better than the worst.
 
-    def _sampler(self, number: int) -> "BaseSampler":
+        It is only compared with the best of them, so how bad it was does not matter.
+        """
+        states = self._optuna.trial.TrialState
+        asked = (states.COMPLETE, states.PRUNED)
+        trials = self._study.get_trials(deepcopy=True, states=asked)
+        values = [trial.value for trial in trials if trial.state == states.COMPLETE]
+        if not values:
+            return []
+        worst = min(values) if self._plan.maximize else max(values)
+        for trial in trials:
+            if trial.state == states.PRUNED:
+                trial.state, trial.value = states.COMPLETE, worst
+        return trials
+
+    def _sampler(self, number: int, draw: int) -> "BaseSampler":
         """Make the sampler of one trial: what it draws follows from the number and the history."""
         samplers, plan = self._optuna.samplers, self._plan
-        seed = (plan.seed * 1_000_003 + number) % 2**32
+        seed = (plan.seed * 1_000_003 + number + draw * 7_919_000_003) % 2**32
         if plan.grid:
             point: Params = plan.space.point(number)
             return samplers.PartialFixedSampler(point, samplers.RandomSampler(seed))
