@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -33,14 +34,17 @@ class Stop:
 
     Args:
         say: says one line to the person who asks while there is something to finish first.
+        file: another process, on another computer perhaps, writes the number of a signal here.
 
     Attributes:
         why: the request in words; empty: none so far.
         exit_code: of the process, once there is one.
     """
 
-    def __init__(self, say: Callable[[str], None] = lambda _: None) -> None:
-        self._say = say
+    def __init__(
+        self, say: Callable[[str], None] = lambda _: None, file: Path | None = None
+    ) -> None:
+        self._say, self._file = say, file
         self.why = ""
         self.exit_code = 0
         self._deadline = float("inf")
@@ -51,6 +55,8 @@ class Stop:
         """Whether a request came in, or the time is up."""
         if not self.why and time.monotonic() >= self._deadline:
             self.why, self.exit_code = HEARD[signal.SIGALRM]
+        if not self.why and self._file is not None and self._file.exists():
+            self.why, self.exit_code = HEARD[signal.Signals(int(self._file.read_text()))]
         return bool(self.why)
 
     @contextmanager

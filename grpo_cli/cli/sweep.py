@@ -1,6 +1,9 @@
 """`grpo sweep`: search for settings, trial by trial."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -82,10 +85,9 @@ def _work(
     plan.folder.mkdir(parents=True, exist_ok=True)
     study = Study(plan)
     claims = Claims(study.engine, plan.name, plan.folder)
-    loop = Loop(plan, study, claims, screen, _writer(plan), refused)
     try:
-        with study.reachable():
-            rows = loop.run()
+        with study.reachable(), _places(plan) as make:
+            rows = Loop(plan, study, claims, screen, _writer(plan), refused, make).run()
     except Stopped:
         rows = claims.rows()
         if any(row.over for row in rows):
@@ -103,6 +105,24 @@ def _work(
     result["plots"] = draw(plan, rows, importances, best)
     results.write_result(plan, result)
     return result, rows
+
+
+@contextmanager
+def _places(plan: Any) -> Iterator[Callable[[Path], Any]]:
+    """Yield what starts the processes of trials: here, or on the computers of a Ray cluster."""
+    if plan.cluster is None:
+        from grpo_cli.sweep.child import Child
+
+        yield Child
+        return
+    from grpo_cli.cluster.on_ray import needs_of, ray_cluster, require_room
+    from grpo_cli.sweep.remote import RemoteChild
+
+    needs = needs_of(plan.cluster)
+    with ray_cluster(plan.cluster["address"]) as ray:
+        require_room(ray, needs)
+        options = {f"num_{kind.lower()}s": count for kind, count in needs.items()}
+        yield partial(RemoteChild, ray, options)
 
 
 def _writer(plan: Any) -> Callable[[list[Any]], None]:

@@ -52,6 +52,23 @@ def ray_cluster(address: str | None) -> Iterator[Any]:
             ray.shutdown()
 
 
+def needs_of(settings: Mapping[str, Any]) -> dict[str, float]:
+    """Return what a process takes of a computer, by Ray's names."""
+    needs = {"CPU": float(settings["cpus"]), "GPU": float(settings["gpus"])}
+    return {kind: count for kind, count in needs.items() if count}
+
+
+def require_room(ray: Any, needs: dict[str, float]) -> None:  # noqa: ANN401
+    """Raise ConfigError where no computer of the cluster has room for a process."""
+    if not _room(ray, needs):
+        raise _no_room(needs)
+
+
+def _no_room(needs: dict[str, float]) -> ConfigError:
+    said = ", ".join(f"{count:g} {kind}" for kind, count in needs.items())
+    return ConfigError(f"the Ray cluster has no room for {said}", "add computers, or ask for less")
+
+
 def attempt(
     ray: Any,  # noqa: ANN401 - a module that is imported late
     work: Work,
@@ -60,9 +77,7 @@ def attempt(
     say: Callable[[str], None],
 ) -> Callable[[Order], Outcome]:
     """Return what runs a training once, with fewer processes where computers are gone."""
-    needs = {"CPU": float(settings["cpus"])}
-    if settings["gpus"]:
-        needs["GPU"] = float(settings["gpus"])
+    needs = needs_of(settings)
 
     def once(order: Order) -> Outcome:
         group, size = _place(ray, needs, processes)
@@ -87,7 +102,7 @@ def _place(ray: Any, needs: dict[str, float], processes: int) -> tuple[Any, int]
             ray.util.remove_placement_group(group)
         else:
             time.sleep(READY_S / ATTEMPTS)
-    raise ConfigError(f"the Ray cluster has no room for {needs}", "add computers, or wait")
+    raise _no_room(needs)
 
 
 def _room(ray: Any, needs: dict[str, float]) -> int:  # noqa: ANN401

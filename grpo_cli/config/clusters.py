@@ -1,10 +1,15 @@
 """`cluster=ray|slurm`: the same training, on other computers."""
 
 import os
+import signal
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -43,13 +48,46 @@ def train_on_cluster(
             resume=None if resumed is None else str(resumed.path.absolute()),
             changed=() if resumed is None else resumed.changed,
         )
-        outcome = _supervised(order, processes, settings, view)
+        with _passing_on(_stop_file(order), view):
+            outcome = _supervised(order, processes, settings, view)
     if outcome.error is not None:
         what, fix, code = outcome.error
         error = GrpoError(what, fix)
         error.exit_code = code
         raise error
     return outcome.summary or {}
+
+
+def _stop_file(order: Order) -> Path:
+    """Return where rank 0 finds the number of a signal that came here."""
+    return Path(order.note).with_name("stop")
+
+
+@contextmanager
+def _passing_on(file: Path, view: View) -> Iterator[None]:
+    """Hand Ctrl-C and SIGTERM to rank 0, which saves and ends; a second one ends the wait for it.
+
+    In another thread than the main one signals cannot be heard.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        if file.exists():
+            raise KeyboardInterrupt
+        fresh = file.with_suffix(".new")  # rank 0 reads a whole number or none
+        fresh.write_text(str(int(number)))
+        fresh.replace(file)
+        view.notice("asked to save and stop; asked again, it is left where it stands")
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, hear) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _supervised(order: Order, processes: int, settings: dict[str, Any], view: View) -> Outcome:
@@ -105,4 +143,5 @@ def _lead(order: Order) -> dict[str, Any]:
         view=View(quiet=order.quiet),
         resumed=resumed,
         make_run=make_run,
+        stop_file=_stop_file(order),
     )

@@ -55,6 +55,7 @@ def train_job(
     resumed: Resumed | None = None,
     make_run: MakeRun = rundir.create,
     swept: Mapping[str, Any] | None = None,
+    stop_file: Path | None = None,
 ) -> dict[str, Any]:
     """Train a policy and score it.
 
@@ -68,6 +69,7 @@ def train_job(
         resumed: a run to go on with; `resume=auto` looks for one itself.
         make_run: `f(env slug, name, seed)` makes the folder of a new run.
         swept: the settings in which the trials of a sweep differ.
+        stop_file: where the number of a signal is written for a run on another computer.
 
     Returns:
         The summary that is also written to `summary.json`.
@@ -88,7 +90,7 @@ def train_job(
     # Words of this command, not of the run.
     cfg.resume, cfg.resume_changes, cfg.profile = None, "ask", False
     words = build.plain(cfg)
-    stop, ranks = Stop(view.notice), choose_ranks(words)
+    stop, ranks = Stop(view.notice, stop_file), choose_ranks(words)
     cfg.processes = words["processes"]
     with ExitStack() as company, ExitStack() as stack:
         clock = nested(words["device"]) if profiled else None

@@ -31,7 +31,7 @@ TRIALS = 20
 """Of a space without a full grid, where neither trials nor a budget are named."""
 ROOT = rundir.ROOT / "sweeps"
 FILE = "study.db"
-SAME = ("env", "total_steps")
+SAME = ("env", "total_steps", "cluster")
 """What must not differ between trials, for their scores to be compared."""
 
 
@@ -76,6 +76,9 @@ def plan_of(
         maximize = conf.objective != "steps_to_threshold"
     name = conf.name or _name(str(cfg.env.id), [*fixed, json.dumps(space.described())], conf)
     folder = ROOT / name
+    cluster = OmegaConf.to_container(cfg.cluster) if cfg.cluster.name == "ray" else None
+    if cluster is not None:  # the trials are its tasks; each of them trains where it is
+        fixed = [word for word in fixed if not word.startswith(("cluster=", "cluster."))]
     plan = Plan(
         name=name,
         folder=folder,
@@ -101,6 +104,7 @@ def plan_of(
         reuse=conf.reuse,
         total_steps=int(cfg.total_steps),
         eval_every=int(cfg.eval_every),
+        cluster=cluster,  # type: ignore[arg-type]
         trusted=trusted,
         command=tuple(command),
     )

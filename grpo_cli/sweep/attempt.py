@@ -13,6 +13,8 @@ from grpo_cli.sweep.study import Study
 
 STOPPED = (130, 143)
 """Exit codes of a run that was asked to end."""
+MOST = 8
+"""Times that a trial is begun whose computers are lost; perhaps it is what ends them."""
 
 
 class Attempt:
@@ -84,10 +86,17 @@ class Attempt:
         self.row.facts["exit_code"] = event["exit_code"]
         return self._over(FAILED)
 
-    def died(self, how: str) -> str:
-        """Take in that the process is gone; returns the state of the trial."""
+    def died(self, how: str, lost: bool = False) -> str:
+        """Take in that the process is gone; returns the state of the trial.
+
+        Args:
+            how: it ended.
+            lost: its computer did: the trial goes on elsewhere.
+        """
         if self.asked:
             return self._over(PRUNED if self.asked == "hopeless" else WAITING)
+        if lost and self.row.attempt < MOST:
+            return self._over(WAITING)
         self.row.facts["error"] = f"the process ended: {how}"
         return self._over(FAILED)
 

@@ -12,24 +12,58 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 Event = dict[str, Any]
 
 DYING_S = 5.0
 """How long a process that has fallen silent may take to end."""
 PROGRAM = "grpo_cli.cli.trial"
+OVER = ("done", "error")
+"""The events that end a job."""
 
 
-class Child:
-    """A process that trains.
-
-    Args:
-        log: file for what it prints until its first job.
+class Process(Protocol):
+    """A process that trains, here or elsewhere.
 
     Attributes:
         events: file descriptor that becomes readable when it has something to say.
+        lost: it ended for a reason that is not its own: its computer did.
     """
+
+    events: int
+    lost: bool
+
+    def send(self, job: Event) -> None:
+        """Give it a job."""
+        ...
+
+    def heard(self) -> Iterator[Event]:
+        """Yield the events that have come in."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will be heard of it."""
+        ...
+
+    def stop(self) -> None:
+        """Ask it to save and end its job."""
+        ...
+
+    def kill(self) -> str:
+        """End it for good, and say how it ended."""
+        ...
+
+
+class Child:
+    """A process that trains on this computer.
+
+    Args:
+        log: file for what it prints until its first job.
+    """
+
+    lost = False
 
     def __init__(self, log: Path) -> None:
         self.events, theirs = os.pipe()

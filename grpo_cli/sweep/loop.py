@@ -9,11 +9,13 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import NoReturn, Protocol
 
 from grpo_cli.errors import Stopped
 from grpo_cli.stop import HEARD
 from grpo_cli.sweep.attempt import Attempt
+from grpo_cli.sweep.child import Process
 from grpo_cli.sweep.claims import (
     BEAT_S,
     COMPLETE,
@@ -62,16 +64,18 @@ class Loop:
         show: what a person sees.
         write: writes the sweep's files from its rows.
         refused: says why a point of the space cannot be trained; nothing where it can.
+        make: starts a process that trains.
     """
 
     def __init__(
         self, plan: Plan, study: Study, claims: Claims, show: Show,
         write: Callable[[list[Row]], None], refused: Callable[[Params], str],
+        make: Callable[[Path], Process],
     ) -> None:  # fmt: skip
         self._plan, self._study, self._claims = plan, study, claims
         self._show, self._write, self._refused = show, write, refused
         self._selector = selectors.DefaultSelector()
-        self._slots = [Slot(plan, self._selector) for _ in range(plan.workers)]
+        self._slots = [Slot(plan, self._selector, make) for _ in range(plan.workers)]
         self._started = time.monotonic()
         self._beaten = self._looked = 0.0
         self._asked_by: list[signal.Signals] = []
@@ -104,7 +108,7 @@ class Loop:
                 if changed or time.monotonic() - self._looked > LOOK_S:
                     rows = self._read()
             self._study.agree(self._claims.rows)
-            return self._changed() if changed else rows
+            return self._changed()
 
     def _read(self) -> list[Row]:
         self._looked = time.monotonic()
@@ -193,6 +197,8 @@ class Loop:
         for row in rows:
             if row.state == WAITING:
                 self._claims.give_back(row)
+                if not self._asked_by:
+                    self._show.notice(f"{row.kind} {row.number}: its computer was lost; it goes on")
             elif self._claims.finish(row) and row.kind == TRIAL:
                 self._study.tell(row)
 

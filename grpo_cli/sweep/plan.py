@@ -81,6 +81,7 @@ class Plan:
         reuse: trials share processes.
         total_steps: of a run, env steps.
         eval_every: of a run, env steps.
+        cluster: settings of the Ray cluster on which trials run; None: this computer.
         trusted: the person said `--trust`.
         command: as it was typed.
     """
@@ -109,6 +110,7 @@ class Plan:
     reuse: bool = False
     total_steps: int = 0
     eval_every: int = 1
+    cluster: Mapping[str, Any] | None = None
     trusted: bool = False
     command: tuple[str, ...] = field(default=(), compare=False)
 

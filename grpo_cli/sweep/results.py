@@ -116,8 +116,8 @@ def write_result(plan: Plan, result: dict[str, Any]) -> None:
 def show_in_tensorboard(plan: Plan, row: Row) -> None:
     """Let TensorBoard's HParams list a trial or fresh run that is over, with its objective.
 
-    Where it ran, its objective is appended beside its curves; where it could not even begin, it
-    gets a session of its own.
+    Where it ran, its objective is appended beside its curves; a trial that could not even begin, or
+    that ran on another computer, gets a session of its own.
     """
     from tensorboard.summary.writer.record_writer import RecordWriter
 
@@ -125,8 +125,8 @@ def show_in_tensorboard(plan: Plan, row: Row) -> None:
 
     folder = plan.run_folder(row.kind, row.number, plan.run_seeds(row.kind, row.part)[0])
     ran = any(folder.glob("events.out.tfevents.*"))
-    path = folder if ran or row.kind == FRESH else folder.parent
-    if any(path.glob("*.objective")):
+    path = folder if ran else folder.parent
+    if any(path.glob("*.objective")) or (row.kind == FRESH and not ran):
         return
     path.mkdir(parents=True, exist_ok=True)
     with (path / f"events.out.tfevents.{int(time.time())}.objective").open("ab") as file:

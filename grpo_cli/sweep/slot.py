@@ -1,10 +1,11 @@
 """A place for a trial, and the process that works there."""
 
 import selectors
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from grpo_cli.sweep.attempt import STOPPED, Attempt
-from grpo_cli.sweep.child import Child, Event
+from grpo_cli.sweep.child import Event, Process
 from grpo_cli.sweep.claims import Row
 from grpo_cli.sweep.plan import Plan
 
@@ -15,15 +16,18 @@ class Slot:
     Args:
         plan: of the sweep.
         selector: is told of the process's events.
+        make: starts a process, which prints into a file until its first job.
 
     Attributes:
         attempt: the trial that runs here, or None.
     """
 
-    def __init__(self, plan: Plan, selector: selectors.BaseSelector) -> None:
+    def __init__(
+        self, plan: Plan, selector: selectors.BaseSelector, make: Callable[[Path], Process]
+    ) -> None:
         self.attempt: Attempt | None = None
-        self._plan, self._selector = plan, selector
-        self._child: Child | None = None
+        self._plan, self._selector, self._make = plan, selector, make
+        self._child: Process | None = None
 
     def begin(self, attempt: Attempt) -> None:
         """Work on a trial, in a new process unless there is a warm one."""
@@ -33,7 +37,7 @@ class Slot:
     def _work(self, attempt: Attempt) -> None:
         if self._child is None:
             first = self._plan.run_folder(attempt.row.kind, attempt.row.number, self._plan.seed)
-            self._child = Child(first.parent / "log.txt")
+            self._child = self._make(first.parent / "log.txt")
             self._selector.register(self._child.events, selectors.EVENT_READ)
         self._child.send(attempt.job())
 
@@ -48,9 +52,9 @@ class Slot:
         if child.ended and child is self._child:
             how = self._drop(child)
             if self.attempt is not None:
-                yield self._over(self.attempt, self.attempt.died(how))
+                yield self._over(self.attempt, self.attempt.died(how, child.lost))
 
-    def _hear(self, attempt: Attempt, child: Child, event: Event) -> Iterator[Row]:
+    def _hear(self, attempt: Attempt, child: Process, event: Event) -> Iterator[Row]:
         said = attempt.hear(event)
         if said == "stop":
             child.stop()
@@ -81,7 +85,7 @@ class Slot:
         attempt.asked = attempt.asked or "sweep"
         return [self._over(attempt, attempt.died(how))]
 
-    def _drop(self, child: Child) -> str:
+    def _drop(self, child: Process) -> str:
         self._selector.unregister(child.events)
         self._child = None
         return child.kill()
