@@ -139,49 +139,78 @@ def pair(first: str, second: str, folder: str, cores: tuple[int, int]) -> list[l
         return [one.result(), two.result()]
 
 
-def measure(groups: int, steps: int, times: int, cores: tuple[int, int]) -> dict[str, Any]:
-    """Compare two processes with two independent runs, and with one."""
-    found: list[dict[str, float]] = []
-    with tempfile.TemporaryDirectory() as folder:
+def measure(sizes: list[int], updates: int, times: int, cores: tuple[int, int]) -> dict[str, Any]:
+    """Compare two processes with two independent runs that take place at the same time.
+
+    Each turn trains two single runs with so many groups at once, then two processes with as many
+    groups each, then two processes with as many altogether; the order changes from turn to turn.
+
+    Args:
+        sizes: groups of a single run.
+        updates: of each run, after `SKIP` that do not count.
+        times: turns for each size.
+        cores: two of them.
+    """
+    found: dict[str, Any] = {}
+    for groups in sizes:
+        turns = []
         for number in range(times):
-            words = f"{LANDER} num_groups={groups} seed={number}"
-            single = pair(
-                f"{words} total_steps={steps} name=a",
-                f"{words}00 total_steps={steps} name=b",
-                folder,
-                cores,
-            )
-            together = sum(rate(lines) for lines in single)
-            both = {*cores}
-            strong = grpo(f"{words} total_steps={2 * steps} processes=2 name=s", folder, both)
-            wide = f"{LANDER} num_groups={2 * groups} seed={number}"
-            weak = grpo(f"{wide} total_steps={2 * steps} processes=2 name=w", folder, both)
-            alone = grpo(f"{words} total_steps={steps} name=c", folder, {cores[1]})
-            found.append(
-                {
-                    "load_average": os.getloadavg()[0],
-                    "two_runs": together,
-                    "one_run_alone": rate(alone),
-                    "strong": rate(strong),
-                    "weak": rate(weak),
-                    "strong_ratio": rate(strong) / together,
-                    "weak_ratio": rate(weak) / together,
-                    "strong_wait": share(strong, "time/wait_s"),
-                    "weak_wait": share(weak, "time/wait_s"),
-                    "strong_exchange": share(strong, "time/exchange_s"),
-                    "weak_exchange": share(weak, "time/exchange_s"),
-                }
-            )
-            print(json.dumps(found[-1]), flush=True)
-    names = found[0]
-    middle = {name: statistics.median(run[name] for run in found) for name in names}
-    return {"groups": groups, "steps": steps, "runs": found, "median": middle}
+            with tempfile.TemporaryDirectory() as folder:
+                turns.append(_turn(groups, updates, number, cores, folder))
+            print(groups, json.dumps(turns[-1]), flush=True)
+        names = [name for name in turns[0] if name not in ("load_average",)]
+        found[str(groups)] = {
+            "turns": turns,
+            "median": {name: statistics.median(turn[name] for turn in turns) for name in names},
+            "range": {
+                name: [min(turn[name] for turn in turns), max(turn[name] for turn in turns)]
+                for name in names
+            },
+        }
+        print(groups, json.dumps(found[str(groups)]["median"]), flush=True)
+    return found
+
+
+ROWS_OF_GROUP = 380  # of LunarLander-v3 while it learns to land, four members
+
+
+def _turn(
+    groups: int, updates: int, number: int, cores: tuple[int, int], folder: str
+) -> dict[str, float]:
+    steps = groups * ROWS_OF_GROUP * (updates + SKIP)
+    one, both = f"{LANDER} num_groups={groups} seed={number}", {*cores}
+    wide = f"{LANDER} num_groups={2 * groups} seed={number} processes=2 name=w"
+
+    def apart() -> dict[str, float]:
+        runs = pair(
+            f"{one} total_steps={steps} name=a", f"{one}00 total_steps={steps} name=b",
+            folder, cores,
+        )  # fmt: skip
+        return {"two_runs": sum(rate(lines) for lines in runs)}
+
+    def weak() -> dict[str, float]:
+        return _of("weak", grpo(f"{wide} total_steps={2 * steps}", folder, both))
+
+    def strong() -> dict[str, float]:
+        return _of("strong", grpo(f"{one} total_steps={steps} processes=2 name=s", folder, both))
+
+    parts = [apart, weak, strong] if number % 2 == 0 else [weak, apart, strong]
+    seen = {"load_average": os.getloadavg()[0]}
+    for part in parts:
+        seen |= part()
+    ratios = {f"{name}_ratio": seen[name] / seen["two_runs"] for name in ("weak", "strong")}
+    return seen | ratios
+
+
+def _of(name: str, lines: list[dict[str, Any]]) -> dict[str, float]:
+    waits = {f"{name}_{part}": share(lines, f"time/{part}_s") for part in ("wait", "exchange")}
+    return {name: rate(lines), **waits}
 
 
 def curves(seeds: int, envs: list[str], core: int) -> dict[str, Any]:
     """Train one and two processes on the same seeds, and compare returns at equal steps."""
     found: dict[str, Any] = {}
-    budget = {"CartPole-v1": 25_000, "LunarLander-v3": 100_000}
+    budget = {"CartPole-v1": 25_000, "LunarLander-v3": 150_000}
     with tempfile.TemporaryDirectory() as folder:
         for env in envs:
             table: dict[str, list[list[float]]] = {}
@@ -230,17 +259,19 @@ def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("what", choices=("measure", "cost", "model", "curves"))
-    parser.add_argument("--groups", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=40_000)
+    parser.add_argument("--groups", type=int, nargs="+", default=[16, 32, 64])
+    parser.add_argument("--updates", type=int, default=8)
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--envs", nargs="+", default=["CartPole-v1", "LunarLander-v3"])
     parser.add_argument("--cores", type=int, nargs=2, default=(0, 1))
     given = parser.parse_args()
     if given.what == "measure":
-        write("measure", measure(given.groups, given.steps, given.times, tuple(given.cores)))
+        cores = tuple(given.cores)
+        write("measure", measure(given.groups, given.updates, given.times, cores))
     elif given.what == "cost":
-        write("cost", cost(given.groups, 3, given.times, given.cores[1]))
+        found = {str(n): cost(n, given.updates, given.times, given.cores[1]) for n in given.groups}
+        write("cost", found)
     elif given.what == "curves":
         write("curves", curves(given.seeds, given.envs, given.cores[1]))
     else:

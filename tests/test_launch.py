@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from resumed import metrics, weights
 
 from grpo_cli.config.compose import compose
 from grpo_cli.config.jobs import train_job
+from grpo_cli.config.resume import named_run
 from grpo_cli.errors import ConfigError
 from grpo_cli.sinks.view import View
 
@@ -141,6 +143,28 @@ def test_an_interrupt_saves_and_the_rest_is_as_if_there_had_been_none(monkeypatc
     assert len(metrics(folder)) > steps
     assert metrics(folder) == metrics(whole["run"])
     assert weights(folder) == weights(whole["run"])
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_from_a_checkpoint_bit_for_bit():
+    """With everything that has a memory: moments, a coefficient that adapts, a falling rate."""
+    words = [
+        "total_steps=3000", "save_every=300", "stop_at=none", "processes=2",
+        "policy.normalise=true", "reward_scaling=running_std", "kl.coef=0.1", "kl.target=0.01",
+        "optim.schedule=linear",
+    ]  # fmt: skip
+    whole = Path(run(*words, "name=whole")["run"])
+    cut = Path(run(*words, "name=cut")["run"])
+    first, *later = sorted((cut / "checkpoints").glob("step-*"))
+    for folder in later:  # as a power cut would leave it
+        shutil.rmtree(folder)
+    (cut / "summary.json").unlink()
+    assert later
+    cfg, resumed = named_run(str(cut), [], allow=False, trusted=False)
+    assert resumed.path.name == first.name
+    train_job(cfg, overrides=[], view=View(quiet=True), resumed=resumed)
+    assert metrics(cut) == metrics(whole)
+    assert weights(cut) == weights(whole)
 
 
 @pytest.mark.slow

@@ -23,8 +23,8 @@ from grpo_cli.errors import MissingPackage
 Record = dict[str, Any]
 
 LAUNCHER = "hydra/launcher="
-LAUNCHERS = ("joblib", "submitit", "ray")
-"""Extras of grpo-cli; Hydra's plugins for them are `hydra_plugins.hydra_<name>_launcher`."""
+LAUNCHERS = {"joblib": "joblib", "submitit": "submitit", "ray": "ray-launcher"}
+"""Launchers and their extras; Hydra's plugins are `hydra_plugins.hydra_<name>_launcher`."""
 
 
 def run(
@@ -101,7 +101,8 @@ def _launcher(words: list[str]) -> str:
     extra = name.partition("_")[0]
     if extra in LAUNCHERS and find_spec(f"hydra_plugins.hydra_{extra}_launcher") is None:
         raise MissingPackage(
-            f"the launcher {name} is not installed", f"pip install 'grpo-cli[{extra}]'"
+            f"the launcher {name} is not installed",
+            f"pip install 'grpo-cli[{LAUNCHERS[extra]}]'",
         )
     return "" if name == "basic" else name
 

@@ -43,7 +43,7 @@ def test_a_launcher_that_is_not_there(monkeypatch):
     monkeypatch.setattr(multirun, "find_spec", lambda name: None)
     with pytest.raises(MissingPackage, match="the launcher ray is not installed") as caught:
         multirun.run(["--multirun"], ["env=CartPole-v1", "hydra/launcher=ray"], dict)
-    assert "grpo-cli[ray]" in caught.value.fix
+    assert "grpo-cli[ray-launcher]" in caught.value.fix
 
 
 @pytest.mark.slow
