@@ -207,32 +207,48 @@ def _of(name: str, lines: list[dict[str, Any]]) -> dict[str, float]:
     return {name: rate(lines), **waits}
 
 
-def curves(seeds: int, envs: list[str], core: int) -> dict[str, Any]:
-    """Train one and two processes on the same seeds, and compare returns at equal steps."""
-    found: dict[str, Any] = {}
-    budget = {"CartPole-v1": 25_000, "LunarLander-v3": 150_000}
-    with tempfile.TemporaryDirectory() as folder:
-        for env in envs:
-            table: dict[str, list[list[float]]] = {}
-            grid = np.linspace(0.1, 1.0, 10) * budget[env]
+BUDGET = {"CartPole-v1": 25_000, "LunarLander-v3": 150_000}
+
+
+def curves(seeds: int, envs: list[str], core: int) -> None:
+    """Train one and two processes on the same seeds, and compare returns at equal steps.
+
+    Written after every run; what is there already is not made again.
+    """
+    path = RESULTS / "scaling-curves.json"
+    for env in envs:
+        for seed in range(seeds):
             for processes in (1, 2):
-                for seed in range(seeds):
-                    words = f"env={env} seed={seed} processes={processes} stop_at=none sinks=[] "
-                    words += f"total_steps={budget[env]} eval_every=1000000000 name=p{processes} "
-                    words += "eval.episodes=2 eval.final_episodes=2 num_groups=4"
-                    lines = grpo(words, folder, {core})
-                    seen = [line for line in lines if "rollout/ep_rew_mean" in line]
-                    at = [line["step"] for line in seen]
-                    curve = np.interp(grid, at, [line["rollout/ep_rew_mean"] for line in seen])
-                    table.setdefault(str(processes), []).append(curve.round(3).tolist())
-                    print(env, processes, seed, curve[-1].round(1), flush=True)
-            found[env] = {"grid": grid.tolist(), "curves": table, **_agree(table)}
-            print(env, {k: v for k, v in found[env].items() if k != "curves"}, flush=True)
-    return found
+                found = json.loads(path.read_text()) if path.exists() else {}
+                grid = (np.linspace(0.1, 1.0, 10) * BUDGET[env]).tolist()
+                known = found.get(env, {})
+                table = known.get("curves", {}) if known.get("grid") == grid else {}
+                rows = table.setdefault(str(processes), [])
+                if len(rows) > seed:
+                    continue
+                with tempfile.TemporaryDirectory() as folder:
+                    rows.append(_curve(env, seed, processes, grid, folder, core))
+                table = {"1": table.get("1", []), "2": table.get("2", [])}
+                found[env] = {"grid": grid, "curves": table, **_agree(table)}
+                write("curves", found)
+                print(env, processes, seed, rows[-1][-1], flush=True)
+
+
+def _curve(
+    env: str, seed: int, processes: int, grid: list[float], folder: str, core: int
+) -> list[float]:
+    words = f"env={env} seed={seed} processes={processes} stop_at=none sinks=[] "
+    words += f"total_steps={BUDGET[env]} eval_every=1000000000 name=p{processes} "
+    words += "eval.episodes=2 eval.final_episodes=2 num_groups=4"
+    lines = [line for line in grpo(words, folder, {core}) if "rollout/ep_rew_mean" in line]
+    returns = [line["rollout/ep_rew_mean"] for line in lines]
+    return np.interp(grid, [line["step"] for line in lines], returns).round(3).tolist()
 
 
 def _agree(table: dict[str, list[list[float]]]) -> dict[str, Any]:
     """Say at how many places the 95 % bootstrap intervals of the two means overlap."""
+    if min(map(len, table.values())) < 2:
+        return {}
     draw = np.random.default_rng(0)
     bands = {}
     for name, rows in table.items():
@@ -273,7 +289,7 @@ def main() -> None:
         found = {str(n): cost(n, given.updates, given.times, given.cores[1]) for n in given.groups}
         write("cost", found)
     elif given.what == "curves":
-        write("curves", curves(given.seeds, given.envs, given.cores[1]))
+        curves(given.seeds, given.envs, given.cores[1])
     else:
         write("model", parts_of_update.model(given.cores))
 

@@ -39,7 +39,7 @@ SPACE = ["lr=tag(log,interval(3e-4,1e-2))", "group_size=4,8"]
 Found = dict[str, Any]
 TURNS = 2
 """How often two workers are compared with two processes; a turn trains all `RATES` four times."""
-RATES = ["1e-3", "1.1e-3", "1.2e-3", "1.3e-3", "1.4e-3", "1.5e-3", "1.6e-3", "1.7e-3"]
+RATES = ["1e-3", "1.1e-3", "1.2e-3", "1.3e-3", "1.4e-3", "1.5e-3"]
 
 
 def start(home: Path, *words: str) -> "subprocess.Popen[str]":
@@ -147,15 +147,17 @@ def overhead(home: Path) -> Found:
 
 
 def workers(home: Path) -> Found:
-    """Compare two workers over one with two independent processes over one, in the same run."""
-    size = [*QUICK, "total_steps=10000", "sweep.pruner=none", f"lr={','.join(RATES)}"]
+    """Compare two workers over one with two independent processes over one, in the same run.
+
+    `serial_s` is what a sweep takes beyond its trials, one after the other; with quiet cores two
+    workers would be over two processes by its share, whatever else the computer does meanwhile.
+    """
+    size = [*QUICK, "total_steps=20000", "sweep.pruner=none", f"lr={','.join(RATES)}"]
     size += ["seed=0", "stop_at=none"]
 
     def sweep(count: int, turn: int) -> float:
-        begun = time.perf_counter()
-        finished(
-            start(home, "sweep", *size, f"sweep.workers={count}", f"sweep.name=w{count}-{turn}")
-        )
+        name, begun = f"w{count}-{turn}", time.perf_counter()
+        finished(start(home, "sweep", *size, f"sweep.workers={count}", f"sweep.name={name}"))
         return time.perf_counter() - begun
 
     def alone(processes: int) -> float:
@@ -174,16 +176,31 @@ def workers(home: Path) -> Found:
 
     turns = []
     for turn in range(TURNS):
-        one, two = sweep(1, turn), sweep(2, turn)
-        apart, together = alone(1), alone(2)
+        took: dict[str, float] = {}
+        ways = {
+            "sweep_1_s": lambda t=turn: sweep(1, t), "train_1_s": lambda: alone(1),
+            "sweep_2_s": lambda t=turn: sweep(2, t), "train_2_s": lambda: alone(2),
+        }  # fmt: skip
+        names = list(ways) if turn % 2 == 0 else list(reversed(ways))
+        for name in names:
+            took[name] = ways[name]()
+        trained = sum(float(row["wall_s"]) for row in trials(home, f"w1-{turn}"))
+        serial = took["sweep_1_s"] - trained
         turns.append(
             {
-                "sweep_1_s": one, "sweep_2_s": two, "train_1_s": apart, "train_2_s": together,
-                "sweep_ratio": two / one, "independent_ratio": together / apart,
-                "over": (two / one) / (together / apart) - 1,
+                **took,
+                "sweep_ratio": took["sweep_2_s"] / took["sweep_1_s"],
+                "independent_ratio": took["train_2_s"] / took["train_1_s"],
+                "serial_s": serial,
+                "over_by_serial": serial / took["sweep_1_s"],
+                "load": os.getloadavg()[0],
             }
-        )  # fmt: skip
-    return {"turns": turns, "median_over": statistics.median(turn["over"] for turn in turns)}
+        )
+        turns[-1]["over"] = turns[-1]["sweep_ratio"] / turns[-1]["independent_ratio"] - 1
+        print(json.dumps(turns[-1]), flush=True)
+    names = ("over", "over_by_serial", "serial_s")
+    middle = {f"median_{name}": statistics.median(turn[name] for turn in turns) for name in names}
+    return {"turns": turns, **middle}
 
 
 def cartpole(home: Path) -> Found:
