@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from grpo_cli.cluster.supervise import Lost, Order, Outcome
-from grpo_cli.errors import ConfigError, MissingPackage
+from grpo_cli.errors import ConfigError, EnvError, MissingPackage
 
 Work = Callable[[Order], Outcome]
 
@@ -40,8 +40,11 @@ def ray_cluster(address: str | None) -> Iterator[Any]:
                 logging_level="warning",
                 runtime_env={"env_vars": _environment()},
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            first = str(error).strip().splitlines()[0]
+        except Exception as error:  # Ray has no type of its own for it
+            first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            if address is None:
+                again = "try again, or start one with ray start --head and say cluster.address=auto"
+                raise EnvError(f"Ray did not start: {first}", again) from error
             raise ConfigError(
                 f"no Ray cluster at {address}: {first}", "start one with ray start --head"
             ) from error

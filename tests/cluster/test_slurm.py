@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -68,3 +70,22 @@ def test_a_killed_task_is_submitted_again():
     assert killed
     assert summary["env_steps"] >= 15000
     assert len(list(Path("runs").glob("CartPole-v1/*"))) == 1
+
+
+def test_ctrl_c_reaches_rank_0_which_saves():
+    words = [*WORDS, "save_every=100000000", "total_steps=100000000"]
+    with Path("stderr").open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "grpo_cli", "train", *words],
+            stdout=subprocess.DEVNULL, stderr=errors,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )  # fmt: skip
+    until = time.monotonic() + 240
+    while not any(path.stat().st_size for path in Path("runs").glob("*/*/metrics.jsonl")):
+        assert process.poll() is None, Path("stderr").read_text()
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 130, Path("stderr").read_text()
+    assert "all of it is saved" in Path("stderr").read_text()
+    assert len(list(Path("runs").glob("CartPole-v1/*/checkpoints/step-*"))) == 1
