@@ -97,7 +97,7 @@ def of_all(pieces: list[Batch], batch: Batch, member: Ints, ranks: Ranks = ALONE
 def _nothing(batch: Batch, member: Ints) -> Batch:
     """Return the first member's rows at weight 0."""
     count = int((member == member[0]).sum())
-    [first] = batch.cut([0, count])
+    first = batch.rows(torch.arange(count, device=batch.weight.device))
     return replace(
         first,
         weight=torch.zeros_like(first.weight),
