@@ -92,7 +92,7 @@ def update_policy(
     if not rows:
         return {"train/epochs": 0.0, "train/gradient_steps": 0.0}
     # Where all there is to learn from is with other ranks, every part of the epochs is empty.
-    [own] = [batch] if learned else batch.cut([0, 0])
+    own = batch if learned else batch.rows(torch.arange(0, device=policy.device))
     parts, gradient = schedule.slices(rows), gradient_of(policy, objective)
     whole_members = objective.by_member or policy.by_member
     if policy.device.type == "cpu" and not whole_members:
