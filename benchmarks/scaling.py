@@ -12,11 +12,11 @@ turn, several times, and all of them are kept in `benchmarks/results/scaling*.js
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THRE
 LANDER = "env=LunarLander-v3 stop_at=none eval_every=1000000000 save_every=1000000000 "
 LANDER += "eval.episodes=2 eval.final_episodes=2 sinks=[]"
 SKIP = 2  # updates that import, allocate and fill caches
+ROWS_OF_GROUP = 380  # of LunarLander-v3 while it learns to land, four members
 
 
 def grpo(words: str, folder: str, cores: set[int]) -> list[dict[str, Any]]:
@@ -69,43 +70,60 @@ def share(lines: list[dict[str, Any]], name: str) -> float:
     return spent / sum(line["time/sample_s"] + line["time/update_s"] for line in lines[SKIP:])
 
 
-def cpu_s(words: str, folder: str, core: int) -> float:
-    """CPU seconds of a whole command, all its processes, pinned to one core.
+def cpu_us(words: str, folder: str, core: int) -> float:
+    """CPU microseconds of all processes of a training for each env step, pinned to one core.
 
     What waits uses none, so it says what learning in two processes costs beside learning in one,
-    on a computer that others use as well.
+    on a computer that others use as well. It is looked at whenever an update has been logged.
     """
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    grpo(words, folder, {core})
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    command = ["taskset", "-c", str(core), sys.executable, "-m", "grpo_cli", "train", "-q"]
+    environment = {**os.environ, **ONE_THREAD}
+    process = subprocess.Popen(
+        [*command, *words.split()], cwd=folder, env=environment, stdout=subprocess.DEVNULL
+    )
+    name = next(w.removeprefix("name=") for w in words.split() if w.startswith("name="))
+    seen: list[tuple[int, float]] = []
+    while process.poll() is None:
+        for path in Path(folder).glob(f"runs/*/{name}-*/metrics.jsonl"):
+            lines = path.read_text().splitlines()
+            if len(lines) > len(seen) and lines[-1].endswith("}"):
+                seen += [(json.loads(lines[-1])["step"], _cpu_s(process.pid))] * (
+                    len(lines) - len(seen)
+                )
+        time.sleep(0.02)
+    (first, before), (last, after) = seen[SKIP - 1], seen[-1]
+    return 1e6 * (after - before) / (last - first)
+
+
+def _cpu_s(pid: int) -> float:
+    """CPU seconds of a process and of those that it started."""
+    place = Path(f"/proc/{pid}")
+    fields = (place / "stat").read_text().rpartition(")")[2].split()
+    children = (place / f"task/{pid}/children").read_text().split()
+    own = sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(_cpu_s(int(child)) for child in children)
 
 
 def cost(groups: int, updates: int, times: int, core: int) -> dict[str, Any]:
     """CPU microseconds for each env step: one process, two with its groups, two with twice them."""
     kinds = {
-        "one": f"num_groups={groups}",
-        "strong": f"num_groups={groups} processes=2",
-        "weak": f"num_groups={2 * groups} processes=2",
+        "one": (f"num_groups={groups}", 1),
+        "strong": (f"num_groups={groups} processes=2", 1),
+        "weak": (f"num_groups={2 * groups} processes=2", 2),
     }
     found: dict[str, list[float]] = {name: [] for name in kinds}
-    balance: dict[str, list[float]] = {name: [] for name in kinds}
-    with tempfile.TemporaryDirectory() as folder:
-        for seed in range(times):
-            for name, words in kinds.items():
-                given = f"{LANDER} {words} seed={seed} "
-                steps = grpo(f"{given} total_steps=1 name=x", folder, {core})[0]["step"]
-                begin = cpu_s(f"{given} total_steps=1 name=y", folder, core)
-                goal = steps * updates
-                whole = cpu_s(f"{given} total_steps={goal} name=z", folder, core)
-                run = max(Path(folder).glob("runs/*/z-*"), key=lambda path: path.stat().st_mtime)
-                last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["step"]
-                found[name].append(1e6 * (whole - begin) / (last - steps))
-            balance["strong"].append(even(groups, seed))
-            balance["weak"].append(even(2 * groups, seed))
-            print({name: round(values[-1], 1) for name, values in found.items()}, flush=True)
+    balance: dict[str, list[float]] = {"strong": [], "weak": []}
+    for seed in range(times):
+        for name, (words, times_as_many) in kinds.items():
+            steps = times_as_many * groups * ROWS_OF_GROUP * (updates + SKIP)
+            given = f"{LANDER} {words} seed={seed} total_steps={steps} name=z"
+            with tempfile.TemporaryDirectory() as folder:
+                found[name].append(cpu_us(given, folder, core))
+        balance["strong"].append(even(groups, seed))
+        balance["weak"].append(even(2 * groups, seed))
+        print(groups, {name: round(values[-1], 1) for name, values in found.items()}, flush=True)
     middle = {name: statistics.median(values) for name, values in found.items()}
-    share = {name: statistics.median(values) for name, values in balance.items() if values}
+    share = {name: statistics.median(values) for name, values in balance.items()}
     return {
         "groups": groups,
         "cpu_us_per_env_step": found,
@@ -169,9 +187,6 @@ def measure(sizes: list[int], updates: int, times: int, cores: tuple[int, int]) 
         }
         print(groups, json.dumps(found[str(groups)]["median"]), flush=True)
     return found
-
-
-ROWS_OF_GROUP = 380  # of LunarLander-v3 while it learns to land, four members
 
 
 def _turn(

@@ -1,7 +1,7 @@
 """`grpo sweep`: search for settings, trial by trial."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -83,16 +83,17 @@ def _work(
     from grpo_cli.sweep.study import Study
 
     plan.folder.mkdir(parents=True, exist_ok=True)
-    study = Study(plan)
-    claims = Claims(study.engine, plan.name, plan.folder)
-    try:
-        with study.reachable(), _places(plan) as make:
-            rows = Loop(plan, study, claims, screen, _writer(plan), refused, make).run()
-    except Stopped:
-        rows = claims.rows()
-        if any(row.over for row in rows):
-            results.write_result(plan, results.result_of(plan, rows, study.importances()))
-        raise
+    with _places(plan) as make:
+        study = Study(plan)
+        claims = Claims(study.engine, plan.name, plan.folder)
+        try:
+            with study.reachable():
+                rows = Loop(plan, study, claims, screen, _writer(plan), refused, make).run()
+        except Stopped:
+            rows = claims.rows()
+            if any(row.over for row in rows):
+                results.write_result(plan, results.result_of(plan, rows, study.importances()))
+            raise
     importances = study.importances()
     result = results.result_of(plan, rows, importances)
     if result["best"] is not None:
@@ -111,9 +112,10 @@ def _work(
 def _places(plan: Any) -> Iterator[Callable[[Path], Any]]:
     """Yield what starts the processes of trials: here, or on the computers of a Ray cluster."""
     if plan.cluster is None:
-        from grpo_cli.sweep.child import Child
+        from grpo_cli.sweep.child import Early
 
-        yield Child
+        with closing(Early(plan.workers, plan.folder / "log.txt")) as make:
+            yield make
         return
     from grpo_cli.cluster.on_ray import needs_of, ray_cluster, require_room
     from grpo_cli.sweep.remote import RemoteChild

@@ -74,6 +74,8 @@ def main() -> None:
     faulthandler.enable(all_threads=False)
     _die_with(int(sys.argv[2]))
     wire = Wire(int(sys.argv[1]))
+    with suppress(Exception):  # a job tells what fails in it
+        import grpo_cli.config.trial  # noqa: F401 - torch, while the first job is still awaited
     for line in sys.stdin:
         job: Job = json.loads(line)
         _print_to(Path(job["log"]))

@@ -125,3 +125,24 @@ class Child:
         if code < 0:
             return f"killed by {signal.Signals(-code).name}"
         return f"exit code {code}"
+
+
+class Early:
+    """Starts processes on this computer; the first ones import torch before they are needed.
+
+    Args:
+        count: how many are started at once.
+        log: file for what these print until their first job.
+    """
+
+    def __init__(self, count: int, log: Path) -> None:
+        self._waiting = [Child(log) for _ in range(count)]
+
+    def __call__(self, log: Path) -> Child:
+        """Return a process; see `Child`."""
+        return self._waiting.pop() if self._waiting else Child(log)
+
+    def close(self) -> None:
+        """End those that nobody needed."""
+        for child in self._waiting:
+            child.kill()
