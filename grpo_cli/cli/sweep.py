@@ -129,12 +129,14 @@ def _places(plan: Any) -> Iterator[Callable[[Path], Any]]:
 
 def _writer(plan: Any) -> Callable[[list[Any]], None]:
     """Return what writes the files of a sweep after every trial."""
-    from grpo_cli.sweep import results
+    from grpo_cli.sweep import plots, results
 
     shown: set[tuple[str, int, int]] = set()
 
     def write(rows: list[Any]) -> None:
         results.write_trials(plan, rows)
+        if rows:
+            plots.prepare()
         for row in rows:
             key = row.kind, row.number, row.part
             if row.over and key not in shown:

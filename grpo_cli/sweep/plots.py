@@ -1,6 +1,7 @@
 """Pictures of a sweep: its history, slices, parallel coordinates, and what mattered."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from math import log
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 # Okabe and Ito (2008): told apart by people with any colour vision.
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#999999"
 DPI = 144
+
+
+def prepare() -> None:
+    """Load Matplotlib while trials run, so that nobody waits for it in the end."""
+    with suppress(ImportError):
+        import matplotlib.figure
+        import matplotlib.ticker  # noqa: F401
 
 
 def draw(
