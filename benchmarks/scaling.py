@@ -50,7 +50,7 @@ def grpo(words: str, folder: str, cores: set[int]) -> list[dict[str, Any]]:
         check=False,
     )
     if done.returncode:
-        raise SystemExit(done.stderr)
+        raise SystemExit(f"exit code {done.returncode}: {done.stderr}{done.stdout}")
     run = Path(folder) / json.loads(done.stdout)["run"]
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
