@@ -12,7 +12,7 @@ TRAIN ?= env=CartPole-v1 group_size=8
 PYTEST ?= -n auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all test-browser torture check fmt clean
+.PHONY: help setup train test test-all test-browser docs torture check fmt clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ test-browser: $(STAMP)  ## look at pages in headless Chromium, which is installe
 		--editable '.[browser]'
 	@BROWSER=1 $(BIN)/python -m pytest -n 0 -m browser
 
+docs: $(STAMP)  ## build the documentation into site/, where a link that leads nowhere is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "built: site/; to read it: $(PYTHON) -m http.server -d site"
+
 torture: $(STAMP)  ## kill, flip, cut and fill up; figures into docs/reliability.md (half an hour)
 	@$(BIN)/python benchmarks/torture.py
 
@@ -49,7 +53,7 @@ fmt: $(STAMP)  ## format, and mend what lint can mend by itself
 	@$(BIN)/ruff check --fix
 
 clean:  ## remove .venv, caches and builds (never runs/)
-	rm -rf $(VENV) build dist .pytest_cache .hypothesis .ruff_cache
+	rm -rf $(VENV) build dist site .pytest_cache .hypothesis .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is written last, so an interrupted installation is taken up again.

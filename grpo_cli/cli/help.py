@@ -184,7 +184,10 @@ class EnvsCommand(_Verb):
 class PathsCommand(_Verb):
     """`grpo inspect` and `grpo repro`."""
 
-    usage = "grpo inspect|repro [flags] RUN"
+    @property
+    def usage(self) -> str:
+        """How it is written."""
+        return f"grpo {self.name} [flags] RUN"
 
     def sections(self, page: Page) -> None:
         """Print examples."""
