@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from console import PAGES, ROOT, lines
 from typer.testing import CliRunner
 
 from grpo_cli.cli import app
@@ -15,8 +16,6 @@ from grpo_cli.config.jobs import train_job
 from grpo_cli.config.meaning import VERBS
 from grpo_cli.sinks.view import View
 
-ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TOLD = """
 import gymnasium as gym
 import numpy as np
@@ -87,13 +86,13 @@ def test_a_run_that_meets_every_condition_writes_all_metrics(place):
 
 
 def commands():
-    """Every `grpo verb ...` in the pages, in code spans and in console blocks."""
+    """Every `grpo verb ...` in the pages, in code spans and in console blocks, once."""
+    seen = set()
     for page in PAGES:
-        text = page.read_text()
-        spans = re.findall(r"(?<!`)`(grpo [^`\n]+)`", text)
-        blocks = re.findall(r"^\$ (?:.* )?(grpo [a-z].*)$", text, re.MULTILINE)
-        for command in dict.fromkeys([*spans, *blocks]):
-            if "VERB" not in command:
+        for line in lines(page):
+            command = re.sub(r"^.*-m grpo_cli ", "grpo ", line.command)
+            if command.startswith("grpo ") and command not in seen:
+                seen.add(command)
                 yield pytest.param(command, id=f"{page.name}: {command}")
 
 
