@@ -54,15 +54,15 @@ def export_job(conf: ExportConf, *, view: View, trusted: bool) -> dict[str, Any]
         raise ConfigError(f"there is no folder {out.parent}", f"mkdir -p {out.parent}")
     deployed = exports.Deployed(policy, source)
     view.notice(f"{path}: visiting states of {source.id}")
-    obs = exports.visited(source, policy, words["seed"])
-    what = exports.Exported(
-        policy, deployed, tensors_of(obs[:2]), _facts(run, saved, cfg, source.id), run.path
-    )
+    states = exports.visited(source, policy, words["seed"])
+    example = deployed.example(tensors_of(states[0][1][:2]))
+    facts = _facts(run, saved, cfg, source.id)
+    what = exports.Exported(policy, deployed, example, facts, run.path)
     view.notice(f"writing {out}")
     try:
         found = exports.export(
             what, conf.format, out,
-            lambda file: exports.compare(file, conf.format, policy, source, obs),
+            lambda file: exports.compare(file, conf.format, policy, source, states),
         )  # fmt: skip
     except OSError as error:
         raise GrpoError(f"{out} cannot be written: {error.strerror or error}") from error
@@ -111,7 +111,7 @@ def onnx_eval(conf: EvalConf, *, view: View, trusted: bool) -> dict[str, Any]:
         )
     words = build.plain(cfg)
     source = build_env(words)
-    acts: Any = exports.OnnxPolicy(session, source.codec)
+    acts: Any = exports.OnnxPolicy(session, source.codec, source.action_space)
     seed = words["seed"] if conf.seed is None else conf.seed
     plain = replace(source, codec=AsItIs(source.codec))
     evaluator = Evaluator(plain, seed, Use.FINAL, words["backend"].get("timeout_s"))

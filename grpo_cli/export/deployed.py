@@ -1,15 +1,20 @@
-"""A policy as one function: the environment's observations in, its greedy actions out."""
+"""A policy as one function: the environment's observations in, its greedy actions out.
+
+Observations and actions of several entries have an input and an output for each, by path. A policy
+that remembers takes its memory, zeros at the start of an episode, and returns what it is now.
+"""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
+from grpo_cli.distributions import Family
 from grpo_cli.envs import EnvSource
-from grpo_cli.errors import ConfigError
+from grpo_cli.joint import Joint
 from grpo_cli.observations import entries
 from grpo_cli.policies import Policy
 from grpo_cli.policies.activations import Tanh
@@ -20,6 +25,7 @@ DTYPES = {
     np.dtype(np.int16): torch.int16, np.dtype(np.int8): torch.int8,
     np.dtype(np.uint8): torch.uint8,
 }  # fmt: skip
+ACTION = "action"
 
 
 class Deployed(nn.Module):
@@ -29,48 +35,84 @@ class Deployed(nn.Module):
         policy: trained; it is copied.
         source: the environment it was trained on.
 
-    Raises:
-        ConfigError: the policy remembers, or actions are dicts or tuples.
     """
 
     def __init__(self, policy: Policy, source: EnvSource) -> None:
         super().__init__()
-        if policy.by_member:
-            raise ConfigError(
-                "a policy with a memory cannot be exported yet",
-                "grpo eval and grpo_cli.GRPO.load run it",
-            )
         self._policy = copy.deepcopy(policy).cpu().eval()
         _plain_tanh(self._policy)
+        self.memory_size = policy.memory_size
         self._paths = list(entries(source.observation_space))
-        self._decode = decoder(source.action_space, squash=getattr(policy.family, "squash", False))
+        self._actions = entries(source.action_space)
+        families = list(_leaves(policy.family))
+        self._widths = [family.num_outputs for family in families]
+        self._decode = [
+            decoder(space, squash=getattr(family, "squash", False))
+            for space, family in zip(self._actions.values(), families, strict=True)
+        ]
 
     @property
     def inputs(self) -> list[str]:
-        """Names of the inputs: `obs`, or one for each entry of the observation."""
-        return [path or "obs" for path in self._paths]
+        """Names of the inputs: `obs`, or one for each entry of the observation; `memory` last."""
+        return [*(path or "obs" for path in self._paths), *["memory"] * self.remembers]
 
-    def forward(self, *obs: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the outputs: `action`, or `action.PATH` for each entry; params; memory."""
+        actions = [f"{ACTION}.{path}" if path else ACTION for path in self._actions]
+        return [*actions, "params", *["memory_after"] * self.remembers]
+
+    @property
+    def remembers(self) -> bool:
+        """There is a memory."""
+        return self.memory_size > 0
+
+    def example(self, obs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Add to the entries of observations [B, *O] the memory of a start."""
+        start = (torch.zeros(len(obs[0]), self.memory_size),)
+        return (*obs, *(start if self.remembers else ()))
+
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
         """Act greedily.
 
         Args:
-            obs: [B, *O] of each entry, as the environment gives it.
+            given: [B, *O] of each entry, as the environment gives it; the memory [B, S].
 
         Returns:
-            Actions as the environment takes them [B, *A], and distribution parameters [B, P].
+            Actions as the environment takes them, [B, *A] of each entry, distribution parameters
+            [B, P], and the memory [B, S] where there is one.
         """
+        obs = given[: len(self._paths)]
         seen = obs[0] if self._paths == [""] else dict(zip(self._paths, obs, strict=True))
         inside = self._policy
-        params = inside._params(inside.head(inside.body(inside._seen(seen))), seen)
+        after = ()
+        if self.remembers:
+            features, memory = inside.body.step(inside._seen(seen), given[-1])  # type: ignore[operator]
+            after = (memory,)
+        else:
+            features = inside.body(inside._seen(seen))
+        params = inside._params(inside.head(features), seen)
         # What the network gave, without the actions that a mask forbids.
-        return self._decode(params[:, : inside.head.out_features]), params
+        parts = params[:, : inside.head.out_features].split(self._widths, dim=1)
+        actions = [decode(part) for decode, part in zip(self._decode, parts, strict=True)]
+        return (*actions, params, *after)
+
+
+def _leaves(family: Family) -> Iterator[Family]:
+    """Yield the families of single entries, in the order of their outputs."""
+    if isinstance(family, Joint):
+        for part in family.parts:
+            yield from _leaves(part)
+    else:
+        yield family
 
 
 def decoder(space: spaces.Space, squash: bool) -> Callable[[Tensor], Tensor]:
     """Return `f(outputs of the network [B, P]) -> greedy actions [B, *A]`; see `envs.spaces`.
 
-    Raises:
-        ConfigError: actions are dicts or tuples.
+    Args:
+        space: of the actions, or of one entry of them.
+        squash: a Box is respected by tanh.
     """
     if isinstance(space, spaces.Discrete):
         start = int(space.start)
@@ -88,12 +130,7 @@ def decoder(space: spaces.Space, squash: bool) -> Callable[[Tensor], Tensor]:
     if isinstance(space, spaces.MultiBinary):
         kind = DTYPES[np.dtype(space.dtype)]
         return lambda outputs: (outputs > 0).to(kind).reshape(-1, *shape)
-    if isinstance(space, spaces.Box):
-        return _box(space, squash)
-    raise ConfigError(
-        f"actions of kind {type(space).__name__} cannot be exported",
-        "offer them as Discrete, Box, MultiDiscrete or MultiBinary, by a wrapper",
-    )
+    return _box(space, squash)  # type: ignore[arg-type] - a Box: the codec took no other kind
 
 
 def _box(space: spaces.Box, squash: bool) -> Callable[[Tensor], Tensor]:

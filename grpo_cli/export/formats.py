@@ -90,7 +90,7 @@ def _onnx(what: Exported, path: Path) -> None:
         warnings.simplefilter("ignore")  # the exporter's own business
         program = torch.onnx.export(
             what.deployed, what.example, dynamo=True, opset_version=OPSET, verbose=False,
-            input_names=names, output_names=["action", "params"],
+            input_names=names, output_names=what.deployed.outputs,
             dynamic_shapes=(tuple({0: batch} for _ in names),),
         )  # fmt: skip
     model = program.model_proto  # type: ignore[union-attr]

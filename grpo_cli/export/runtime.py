@@ -1,14 +1,18 @@
 """Acting with an ONNX file: onnxruntime computes, torch is not asked."""
 
 import json
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
 
 from grpo_cli.envs import Codec
+from grpo_cli.envs.spaces import as_objects
 from grpo_cli.errors import CheckpointError, MissingPackage
+from grpo_cli.observations import entries
 from grpo_cli.policies.policy import choose
 from grpo_cli.rollout import Ints
 
@@ -56,23 +60,42 @@ class OnnxPolicy:
     Args:
         session: of onnxruntime.
         codec: of the environment's actions, for drawn ones.
+        space: of the environment's actions.
     """
 
-    def __init__(self, session: Any, codec: Codec) -> None:  # noqa: ANN401
+    def __init__(self, session: Any, codec: Codec, space: spaces.Space) -> None:  # noqa: ANN401
         self.family = codec.family
-        self._session, self._codec = session, codec
-        self._names = [entry.name for entry in session.get_inputs()]
+        self._session, self._codec, self._space = session, codec, space
+        shapes = {entry.name: entry.shape for entry in session.get_inputs()}
+        size = shapes.pop("memory", (0, 0))[1]
+        self._names = list(shapes)
+        self._paths = list(entries(space))
+        self._outputs = [entry.name for entry in session.get_outputs()]
+        self._memory = np.zeros((0, size), dtype=np.float32)
 
     def acting(self) -> "OnnxPolicy":
-        """Return itself: it remembers nothing."""
-        return self
+        """Return one that remembers nothing yet."""
+        fresh = copy(self)
+        fresh._memory = self._memory[:0]
+        return fresh
 
-    def run(self, obs: NDArray) -> tuple[NDArray, NDArray[np.float32]]:
-        """Return greedy actions [B, *A] and distribution parameters [B, P]."""
+    def run(self, obs: NDArray, memory: NDArray) -> tuple[dict[str, NDArray], NDArray, NDArray]:
+        """Act greedily.
+
+        Args:
+            obs: [B, *O].
+            memory: [B, S].
+
+        Returns:
+            Actions by path, [B, *A] each, distribution parameters [B, P], and the memory after it.
+        """
         given = {name: obs if obs.dtype.names is None else obs[name] for name in self._names}
         columns = {name: np.ascontiguousarray(value) for name, value in given.items()}
-        action, params = self._session.run(["action", "params"], columns)
-        return action, params
+        if memory.shape[1]:
+            columns["memory"] = memory
+        said = dict(zip(self._outputs, self._session.run(None, columns), strict=True))
+        actions = dict(zip(self._paths, said.values(), strict=False))
+        return actions, said["params"], said.get("memory_after", memory)
 
     def __call__(
         self,
@@ -82,14 +105,35 @@ class OnnxPolicy:
         greedy: NDArray[np.bool_] | None = None,
     ) -> tuple[NDArray, NDArray[np.float32]]:
         """Choose actions; see `policies.Acts`."""
-        action, params = self.run(obs)
+        missing = max(0, int(member.max()) + 1 - len(self._memory))
+        self._memory = np.pad(self._memory, ((0, missing), (0, 0)))  # members that start now
+        action, params, self._memory[member] = self.run(obs, self._memory[member])
         if noise is None:
-            return action, np.zeros(len(action), dtype=np.float32)
+            return self._whole(action, len(obs)), np.zeros(len(obs), dtype=np.float32)
         drawn, logprob = choose(self.family, params, noise, greedy)
         drawn = self._codec.decode(drawn)
         if greedy is not None:
             drawn[greedy] = action[greedy]
         return drawn, logprob
+
+    def _whole(self, columns: dict[str, NDArray], count: int) -> NDArray:
+        """Put the entries of actions together as the environment takes them, [B, *A] or [B]."""
+        if "" in columns:
+            return columns[""]
+        return as_objects([_nested(self._space, columns, row) for row in range(count)])
+
+
+def _nested(space: spaces.Space, columns: dict[str, NDArray], row: int, path: str = "") -> Any:  # noqa: ANN401
+    """Return one action, as nested as its space."""
+    if isinstance(space, spaces.Dict):
+        inner = {key: (part, str(key)) for key, part in space.spaces.items()}
+    elif isinstance(space, spaces.Tuple):
+        inner = {key: (part, str(key)) for key, part in enumerate(space.spaces)}
+    else:
+        return columns[path][row]
+    start = f"{path}." if path else ""
+    found = {k: _nested(part, columns, row, start + name) for k, (part, name) in inner.items()}
+    return found if isinstance(space, spaces.Dict) else tuple(found.values())
 
 
 class AsItIs:

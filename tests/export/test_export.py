@@ -21,6 +21,7 @@ from grpo_cli.config.built import take
 from grpo_cli.config.saved import open_config
 from grpo_cli.envs.spaces import action_codec
 from grpo_cli.errors import CheckpointError, ConfigError, GrpoError
+from grpo_cli.export.check import _along, _of_policy, visited
 from grpo_cli.export.deployed import decoder
 from grpo_cli.rundir import RunFolder
 from grpo_cli.sinks.view import View
@@ -83,14 +84,94 @@ def test_a_file_that_differs_is_not_kept(place, monkeypatch):
 
 @pytest.mark.slow
 def test_what_cannot_be_exported_is_said(place):
-    run = train("env=CartPole-v1", "policy=recurrent")["run"]
-    with pytest.raises(ConfigError, match="memory cannot be exported"):
-        export(run, "onnx")
+    run = train("env=CartPole-v1")["run"]
     result = CliRunner().invoke(app, ["export", f"ckpt={run}", "format=onxx"])
     assert result.exit_code == 2
     assert "format must be" in result.stderr
     with pytest.raises(ConfigError, match="no folder nowhere"):
-        export(train("env=CartPole-v1")["run"], "torchscript", out="nowhere/a.pt")
+        export(run, "torchscript", out="nowhere/a.pt")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["onnx", "torchscript", "safetensors"])
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_a_memory_goes_in_and_comes_out(place, format, cell):
+    words = [
+        "env=grpo/TMaze-v0",
+        "policy=recurrent",
+        f"policy.cell={cell}",
+        "policy.normalise=true",
+    ]
+    run = train(*words)["run"]
+    found = export(run, format)
+    assert (found["states"], found["same"]) == (1000, 1.0)
+    if format == "onnx":
+        ours, theirs = evaluate(run, episodes=20), evaluate(found["out"], episodes=20)
+        assert theirs["eval"] == ours["eval"]
+
+
+def test_a_memory_that_is_not_handed_on_is_noticed(place):
+    run = train("env=grpo/TMaze-v0", "policy=recurrent", "policy.head_gain=1")["run"]
+    words = build.plain(open_config(RunFolder(Path(run)), trusted=False, named=set()))
+    source, policy = build_env(words), policy_of(Path(run))
+    rounds = visited(source, policy, 0, 200)
+    assert sum(len(member) for member, _ in rounds) == 200
+    own = _of_policy(policy, source)
+    right, forgetful = (
+        _along(rounds, step, policy.memory_size)[1]
+        for step in (own, lambda obs, memory: own(obs, np.zeros_like(memory)))
+    )
+    assert np.abs(right - forgetful).max() > 0.01
+
+
+NESTED = """
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+class Nested(gym.Env):
+    observation_space = spaces.Dict(
+        {"a": spaces.Box(-1, 1, (3,), np.float32), "b": spaces.Tuple((spaces.Discrete(3),))}
+    )
+    action_space = spaces.Dict(
+        {
+            "go": spaces.Discrete(3),
+            "how": spaces.Tuple((spaces.Box(-2, 1, (2,), np.float32), spaces.MultiBinary(2))),
+        }
+    )
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.look(), {}
+
+    def look(self):
+        a = self.np_random.uniform(-1, 1, 3).astype(np.float32)
+        return {"a": a, "b": (int(self.np_random.integers(3)),)}
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        return self.look(), float(action["how"][0].sum()), False, False, {}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["mlp", "recurrent"])
+def test_dicts_and_tuples_have_an_input_and_an_output_for_each_entry(place, policy):
+    (place / "nested.py").write_text(NESTED)
+    run = train("env=./nested.py:Nested", "env.max_steps=20", f"policy={policy}")["run"]
+    for format in ("safetensors", "torchscript", "onnx"):
+        assert export(run, format)["same"] == 1.0
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(Path(run) / "policy.onnx")
+    memory = ["memory"] * (policy == "recurrent")
+    assert [entry.name for entry in session.get_inputs()] == ["a", "b.0", *memory]
+    names = [entry.name for entry in session.get_outputs()][:3]
+    assert names == ["action.go", "action.how.0", "action.how.1"]
+    scores = [evaluate(one, trusted=True) for one in (run, Path(run) / "policy.onnx")]
+    for mode in ("greedy", "sampled"):
+        ours, theirs = (score["eval"][mode]["mean"] for score in scores)
+        assert theirs == pytest.approx(ours, rel=1e-3)
 
 
 @pytest.mark.slow
