@@ -23,9 +23,10 @@ FIXED = {
     "group.actions=all": ("group_size=",),
     "preset=sb3_grpo": ("group_size=",),
     "env=grpo/DynamicBandit-v0": ("env.max_steps=", "group_size="),
-    "resume=last": ("",),
     "experiment=best": ("",),
 }
+# Words instead of those: a run that has ended is made longer.
+INSTEAD = {"resume=last": "total_steps=900 resume_changes=allow"}
 # What a page takes for granted.
 BEFORE = {
     "README.md": [
@@ -92,6 +93,7 @@ def shortened(command: str) -> str:
     """Add the words that make a command short."""
     verb = re.search(r"\b(?:grpo|grpo_cli) (\w+)", command)
     words = SHORT.get(verb[1], "").split() if verb else []
+    words = next((more.split() for part, more in INSTEAD.items() if part in command), words)
     given = [word.partition("=")[0] for word in command.split()]
     barred = [start for part, starts in FIXED.items() if part in command for start in starts]
     kept = [
@@ -115,6 +117,12 @@ def extras() -> set[str]:
 def targets() -> set[str]:
     """Return the names of the Makefile's targets."""
     return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def in_terminal(command: str) -> str:
+    """Put a command that draws into a terminal of its own."""
+    draws = command.startswith("grpo play") and "out=" not in command
+    return f"script -qec {shlex.quote(command)} /dev/null" if draws else command
 
 
 def check_other(command: str) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from console import BEFORE, PAGES, check_other, lines, shortened, why_not
+from console import BEFORE, PAGES, check_other, in_terminal, lines, shortened, why_not
 
 TYPED = [page for page in PAGES if any(line.block for line in lines(page))]
 OTHER = ("make", "pip", "python")
@@ -59,7 +59,7 @@ def test_blocks_of_a_page_run_one_after_the_other(page, tmp_path):
     for command in [*BEFORE.get(page.name, []), *to_type(page)]:
         if why_not(command) or command.startswith(OTHER):
             continue
-        typed = shortened(command)
+        typed = in_terminal(shortened(command))
         done = subprocess.run(
             ["bash", "-c", typed], cwd=tmp_path, env=env, capture_output=True, text=True,
             timeout=300, stdin=subprocess.DEVNULL,

@@ -8,6 +8,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from builders import cartpole, make_cartpole_policy
+from PIL import Image
 from small_runs import own_place, train
 from typer.testing import CliRunner
 
@@ -90,6 +91,17 @@ def test_films_of_a_training_are_joined_and_reported(place):
     assert frames_of(whole) == sum(map(frames_of, films))
     assert "data:video/mp4;base64," in (run / "report.html").read_text()
     assert not [path for path in run.glob("videos/*") if "partial" in path.name]
+
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run))
+    events.Reload()
+    for tag, kind in (("eval/film", "GIF"), ("eval/trajectory", "PNG")):
+        shown = events.Images(tag)
+        assert [one.step for one in shown] == [int(path.stem[5:]) for path in films]
+        picture = Image.open(io.BytesIO(shown[0].encoded_image_string))
+        assert (picture.format, picture.size) == (kind, (shown[0].width, shown[0].height))
+        assert getattr(picture, "n_frames", 1) > 1 or kind == "PNG"
 
 
 def test_an_environment_that_does_not_draw_is_refused_at_the_start(place):

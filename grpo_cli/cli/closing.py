@@ -1,6 +1,7 @@
 """What stands on stdout when a job is done: one compact block."""
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,7 +53,18 @@ def show_jobs(records: Sequence[Words]) -> None:
     for number, record in enumerate(records):
         words = " ".join(word for word in record["overrides"] if word not in common)
         table.add_row(str(number), words, *_job_cells(record))
-    show(table)
+    following = _next(records, common)
+    show(table, *([Text(f"next  {following}", style="dim")] if following else []))
+
+
+def _next(records: Sequence[Words], common: set[str]) -> str:
+    """Return the command that sets the sides of a sweep beside each other; none for seeds alone."""
+    own = ([w for w in record["overrides"] if w not in common] for record in records)
+    sides = [" ".join(word for word in words if not word.startswith("seed=")) for words in own]
+    named = [shlex.quote(side) for side in dict.fromkeys(sides)]
+    if len(named) < 2:
+        return ""
+    return " ".join(["grpo compare" if len(named) == 2 else "grpo plot", *named])
 
 
 def _job_cells(record: Words) -> list[str]:

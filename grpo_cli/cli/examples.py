@@ -108,11 +108,18 @@ WATCH = (
     ("grpo watch runs/CartPole-v1/grpo-s0-...", "another, going on or ended"),
     ("grpo watch last --once", "how it stands, in a pipe as lines"),
 )
+TENSORBOARD = (
+    ("grpo tensorboard", "all of runs/"),
+    ("grpo tensorboard last", "the newest run"),
+    ("grpo tensorboard preset=dapo preset=gspo --port 6007", "runs made with these words"),
+)
 EXPORT = (
     ("grpo export ckpt=last", "policy.onnx in the run's folder"),
+    ("grpo export ckpt=last out=policy.onnx", "here"),
     ("grpo eval ckpt=policy.onnx", "score it, through onnxruntime"),
     ("grpo export ckpt=best format=torchscript out=policy.pt", "for torch.jit.load, in C++ too"),
     ("grpo export ckpt=last format=hub out=cartpole", "a folder for the Hugging Face Hub"),
+    ("grpo export ckpt=best format=hub repo=me/cartpole", "uploaded, where there is a token"),
 )
 PLAY = (
     ("grpo play ckpt=last", "four attempts from one start, in the terminal"),

@@ -44,5 +44,7 @@ def export(
                 f"{found['out']}\n  does what the policy does on {found['states']:,} states of "
                 f"{found['env']}: numbers differ by {found['difference']:.1e} at most"
             )
+            if found["url"]:
+                typer.echo(f"  uploaded  {found['url']}")
             if conf.format == "onnx":
                 typer.echo(f"  next  grpo eval ckpt={found['out']}")

@@ -224,11 +224,11 @@ class DoctorCommand(_Verb):
 class TensorboardCommand(_Verb):
     """`grpo tensorboard`."""
 
-    usage = "grpo tensorboard [flags] [run folders ...]"
+    usage = "grpo tensorboard [flags] [RUNS ...]"
 
     def sections(self, page: Page) -> None:
         """Print examples."""
-        page.rows("Examples", (("grpo tensorboard", "all of runs/"),))
+        page.rows("Examples", examples.TENSORBOARD)
 
 
 _HEADER = ("key", "default", "what it is, its type and unit")

@@ -29,16 +29,23 @@ def tensorboard(
 ) -> None:
     """Look at the curves of runs in a browser."""
     with door(debug):
-        folders = [_folder(run) for run in runs or ["runs"]]
-        raise typer.Exit(_serve(folders, port, host))
+        raise typer.Exit(_serve(_folders(runs or ["runs"]), port, host))
 
 
-def _folder(name: str) -> Path:
-    folder = Path(name)
-    if folder.is_dir():
-        return folder
-    fix = "train something first: grpo train env=CartPole-v1" if name == "runs" else "see ls runs"
-    raise ConfigError(f"there is no folder {name}", fix)
+def _folders(words: list[str]) -> list[Path]:
+    """Return the folders that words name: as they are, or those of runs that are meant."""
+    if words == ["runs"] and not Path("runs").is_dir():
+        fix = "train something first: grpo train env=CartPole-v1"
+        raise ConfigError("there is no folder runs", fix)
+    folders: list[Path] = []
+    for word in words:
+        if Path(word).is_dir():
+            folders.append(Path(word))
+        else:
+            from grpo_cli.runs import select
+
+            folders += [Path(run.path) for run in select([word])]
+    return list(dict.fromkeys(folders))
 
 
 def _serve(folders: list[Path], port: int, host: str) -> int:

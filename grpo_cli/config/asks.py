@@ -17,6 +17,11 @@ class ExportConf:
         None, "the file, or for hub the folder; null: policy.onnx and the like in the run",
         pattern=r".*[^/\\]", says="a file", optional=True,
     )  # fmt: skip
+    repo: str | None = _key(
+        None, "with format=hub: upload to user/name of the Hub, where there is a token",
+        pattern=r"[\w.-]+(/[\w.-]+)?", says="user/name", optional=True,
+    )  # fmt: skip
+    private: bool = _key(True, "whether a repository that upload makes is seen by you alone")
     env: str | None = _key(
         None, "must be the run's env; naming it allows its own code to be imported", optional=True
     )

@@ -35,11 +35,14 @@ def export_job(conf: ExportConf, *, view: View, trusted: bool) -> dict[str, Any]
         trusted: code that the run names may be imported.
 
     Returns:
-        out, format, ckpt, env, and what `export.compare` found.
+        out, format, ckpt, env, what `export.compare` found, and url where it was uploaded.
 
     Raises:
         GrpoError: the run cannot be used, a package is missing, or the file does not do the same.
     """
+    if conf.repo is not None and conf.format != "hub":
+        raise ConfigError(f"repo={conf.repo} is for the Hub", "add format=hub, or leave it out")
+    logged_in = conf.repo is not None and exports.token() is not None
     run, path = rundir.find(conf.ckpt)
     named = set() if conf.env is None else {build.absolute(conf.env)}
     cfg = open_config(run, trusted=trusted, named=named)
@@ -66,8 +69,15 @@ def export_job(conf: ExportConf, *, view: View, trusted: bool) -> dict[str, Any]
         )  # fmt: skip
     except OSError as error:
         raise GrpoError(f"{out} cannot be written: {error.strerror or error}") from error
+    url = None
+    if conf.repo is not None and logged_in:
+        view.notice(f"uploading {out} to {conf.repo}")
+        url = exports.upload(out, conf.repo, private=conf.private)
+    elif conf.repo is not None:
+        view.warn(f"not uploaded to {conf.repo}: there is no token ({exports.LOGIN})")
     return {
         "out": str(out), "format": conf.format, "ckpt": str(path), "env": source.id, **found,
+        "url": url,
     }  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def make_sinks(
         steps = 0 if at is None else at.steps
         stages = video.Stages(
             run.path, built.source, built.policy, every=words["video_every"], seed=words["seed"],
-            steps=steps,
+            steps=steps, board=board,
         )  # fmt: skip
         sinks.append(stages)
     sinks.append(view.training(facts))

@@ -8,8 +8,10 @@ as done.
 from grpo_cli.export.check import compare, visited
 from grpo_cli.export.deployed import Deployed
 from grpo_cli.export.formats import FORMATS, Exported, export
+from grpo_cli.export.hub import LOGIN, token, upload
 from grpo_cli.export.runtime import OnnxPolicy, facts
 
 __all__ = [
-    "FORMATS", "Deployed", "Exported", "OnnxPolicy", "compare", "export", "facts", "visited",
+    "FORMATS", "LOGIN", "Deployed", "Exported", "OnnxPolicy", "compare", "export", "facts",
+    "token", "upload", "visited",
 ]  # fmt: skip

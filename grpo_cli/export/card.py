@@ -1,9 +1,14 @@
 """The model card of the Hugging Face Hub: what was trained, how well it does, how to run it."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from gymnasium import spaces
+
+from grpo_cli.export.deployed import ACTION, Deployed
 
 # Its YAML head: https://huggingface.co/docs/hub/model-cards#model-card-metadata
 CARD = """---
@@ -32,15 +37,16 @@ scaling are inside.
 import gymnasium as gym
 import numpy as np
 import onnxruntime
-
+{imported}
 session = onnxruntime.InferenceSession("policy.onnx")
-env = gym.make({env!r})
+env = {make}
 obs, _ = env.reset(seed=0)
-ended = False
-while not ended:
-    action = session.run(["action"], {{"obs": np.asarray(obs)[None]}})[0][0]
-    obs, reward, terminated, truncated, _ = env.step(action)
-    ended = terminated or truncated
+{start}for _ in range(10_000):
+    given = {given}
+    {said} = session.run({names}, given)
+    obs, reward, terminated, truncated, _ = env.step({action})
+    if terminated or truncated:
+        break
 ```
 
 `grpo eval ckpt=policy.onnx` scores it. `config.yaml` is what it was trained with, `report.html` how
@@ -56,24 +62,69 @@ Made with {versions}.
 """
 
 
-def write_card(folder: Path, facts: Mapping[str, Any]) -> None:
+def write_card(folder: Path, facts: Mapping[str, Any], deployed: Deployed) -> None:
     """Write README.md into a folder; `facts` are those of the exported file."""
     scores = facts.get("eval") or {}
+    file, is_file, own = facts["env"].rpartition(".py:")
+    env = f"{Path(file).name}.py:{own}" if is_file else facts["env"]
     lines = ["| mode | episodes | mean return | 95 % interval |", "|---|---|---|---|"]
     for mode, score in scores.items():
         ends = f"{score['ci_low']:.1f} to {score['ci_high']:.1f}"
         lines.append(f"| {mode} | {score['episodes']} | {score['mean']:.1f} | {ends} |")
     text = CARD.format(
-        env=facts["env"],
-        env_tag=json.dumps(facts["env"]),
-        index=_index(facts["env"], scores) if scores else "",
+        env=env,
+        env_tag=json.dumps(env),
+        imported=f"\nfrom {Path(file).name} import {own}\n" if is_file else "",
+        make=f"{own}()" if is_file else f"gym.make({env!r})",
+        index=_index(env, scores) if scores else "",
         scores="\n".join(lines)
         if scores
         else "It was not trained to its end, and has no final score.",
-        words=" ".join(facts.get("words") or [f"env={facts['env']}"]),
+        words=" ".join(facts.get("words") or [f"env={env}"]),
+        **_use(deployed),
         versions=", ".join(f"{n} {v}" for n, v in (facts.get("versions") or {}).items()),
     )
     (folder / "README.md").write_text(text)
+
+
+def _use(deployed: Deployed) -> dict[str, str]:
+    """Return what differs in a loop that acts with the file."""
+    columns = {
+        name: f"np.asarray({_entry(deployed.observation_space, name)})[None]"
+        for name in deployed.inputs
+    }
+    names = [name for name in deployed.outputs if name != "params"]
+    said = {name: re.sub(r"\W", "_", name) for name in names}
+    start = ""
+    if deployed.remembers:
+        columns["memory"] = said["memory_after"] = "memory"
+        start = f"memory = np.zeros((1, {deployed.memory_size}), np.float32)\n"
+    given = ", ".join(f'"{name}": {value}' for name, value in columns.items())
+    return {
+        "start": start,
+        "given": f"{{{given}}}",
+        "said": ", ".join(said.values()) + "," * (len(said) == 1),
+        "names": json.dumps(names),
+        "action": _whole(deployed.action_space, ACTION),
+    }
+
+
+def _entry(space: spaces.Space, path: str) -> str:
+    """Return how an entry of an observation is reached."""
+    nested = isinstance(space, spaces.Dict | spaces.Tuple)
+    keys = path.split(".") if nested else []
+    return "obs" + "".join(f"[{key}]" if key.isdigit() else f'["{key}"]' for key in keys)
+
+
+def _whole(space: spaces.Space, name: str) -> str:
+    """Return how an action is put together."""
+    if isinstance(space, spaces.Dict):
+        parts = (f'"{k}": {_whole(part, f"{name}_{k}")}' for k, part in space.spaces.items())
+        return f"{{{', '.join(parts)}}}"
+    if isinstance(space, spaces.Tuple):
+        parts = (_whole(part, f"{name}_{k}") for k, part in enumerate(space.spaces))
+        return f"({', '.join(parts)},)"
+    return f"{name}[0]"
 
 
 def _index(env: str, scores: Mapping[str, Any]) -> str:

@@ -42,6 +42,8 @@ class Deployed(nn.Module):
         self._policy = copy.deepcopy(policy).cpu().eval()
         _plain_tanh(self._policy)
         self.memory_size = policy.memory_size
+        self.observation_space = source.observation_space
+        self.action_space = source.action_space
         self._paths = list(entries(source.observation_space))
         self._actions = entries(source.action_space)
         families = list(_leaves(policy.family))

@@ -120,7 +120,7 @@ def _hub(what: Exported, path: Path) -> None:
     for name in ("config.yaml", "summary.json", "report.html"):
         if (what.run / name).is_file():
             shutil.copyfile(what.run / name, path / name)
-    write_card(path, what.facts)
+    write_card(path, what.facts, what.deployed)
 
 
 # What a file of each format is called, and who writes it.

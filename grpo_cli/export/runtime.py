@@ -24,8 +24,11 @@ def open_session(path: Path) -> Any:  # noqa: ANN401 - onnxruntime has no types
 
     Raises:
         MissingPackage: onnxruntime is not installed.
-        CheckpointError: it is no ONNX file.
+        CheckpointError: there is none, or it is no ONNX file.
     """
+    if not path.is_file():
+        fix = "grpo export ckpt=last writes one into the run's folder, or where out= says"
+        raise CheckpointError(f"there is no file {path}", fix)
     try:
         import onnxruntime
     except ImportError as error:

@@ -92,7 +92,9 @@ RULES: tuple[Rule, ...] = (
         "clipped",
         "train/clip_ratio/region_mean",
         lambda x, h: x > 0.4,
-        lambda x, h: f"{percent(x)} of rows are clipped: lower lr or epochs",
+        lambda x, h: (
+            f"{percent(x)} of rows are clipped: lower lr or epochs, or raise loss.eps_high"
+        ),
     ),
     Rule(
         "entropy gone",

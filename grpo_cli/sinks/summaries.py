@@ -1,4 +1,4 @@
-"""The records TensorBoard shows: text, histograms, and the HParams tab's start and end.
+"""The records TensorBoard shows: text, pictures, histograms, and the HParams tab's start and end.
 
 Importing this loads TensorBoard's protocol buffers (0.2 s); `TensorBoard` does so when it is made.
 """
@@ -67,6 +67,13 @@ def text(tag: str, content: str, language: str = "yaml") -> Value:
             dtype=DT_STRING, string_val=[block.encode()], tensor_shape=TensorShapeProto()
         ),
     )
+
+
+def image(tag: str, encoded: bytes, size: tuple[int, int]) -> Value:
+    """A picture for the Images tab, PNG or GIF, of this width and height in pixels."""
+    width, height = size
+    kept = Summary.Image(encoded_image_string=encoded, width=width, height=height, colorspace=3)
+    return Value(tag=tag, image=kept)
 
 
 def histogram(tag: str, sample: np.ndarray) -> Value:

@@ -76,6 +76,10 @@ class TensorBoard:
         """Put a text into the Text tab."""
         self._record(0, [self._summaries.text(tag, text, "")])
 
+    def image(self, step: int, tag: str, encoded: bytes, size: tuple[int, int]) -> None:
+        """Put a PNG or GIF of this width and height into the Images tab; a GIF moves there."""
+        self._record(step, [self._summaries.image(tag, encoded, size)])
+
     def close(self) -> None:
         """Mark the session as ended and close the file."""
         self._record(0, self._summaries.session_end())

@@ -11,6 +11,7 @@ from grpo_cli.sinks import Metrics
 from grpo_cli.video.files import plan
 from grpo_cli.video.film import film
 from grpo_cli.video.group import Together, play
+from grpo_cli.video.pictures import Board, show
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class Stages:
         every: env steps.
         seed: of the run.
         steps: env steps at which this process begins.
+        board: shows the episodes as pictures, where there is one.
     """
 
     def __init__(
@@ -40,10 +42,11 @@ class Stages:
         every: int,
         seed: int,
         steps: int = 0,
+        board: Board | None = None,
     ) -> None:
         self._folder = folder / FOLDER
         self._source, self._policy, self._every, self._seed = source, policy, every, seed
-        self._steps = steps
+        self._steps, self._board = steps, board
         self._works = True
 
     def write(self, step: int, metrics: Metrics) -> None:
@@ -61,6 +64,8 @@ class Stages:
             with film(path, fps) as take:
                 for frame in frames:
                     take(frame)
+            if self._board is not None:
+                show(self._board, step, frames, fps)
         except (GrpoError, OSError) as error:
             self._works = False
             log.warning("%s; training goes on without films", error)

@@ -91,3 +91,11 @@ def test_jobs_show_the_words_in_which_they_differ(capsys: pytest.CaptureFixture[
 def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]):
     show_json({"a": [float("nan"), 1.0], "b": {"c": float("inf")}})
     assert json.loads(capsys.readouterr().out) == {"a": [None, 1.0], "b": {"c": None}}
+
+
+def test_a_sweep_says_how_its_sides_are_compared(capsys):
+    words = [f"env=X preset={preset} seed={seed}" for preset in "ab" for seed in "01"]
+    show_jobs([{"overrides": line.split()} for line in words])
+    assert capsys.readouterr().out.splitlines()[-1] == "next  grpo compare preset=a preset=b"
+    show_jobs([{"overrides": ["env=X", f"seed={seed}"]} for seed in "01"])
+    assert "next" not in capsys.readouterr().out

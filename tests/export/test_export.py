@@ -1,6 +1,5 @@
 """What is exported does what the policy does, and says when it does not."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from nested_env import NESTED
 from small_runs import evaluate, own_place, train
 from typer.testing import CliRunner
 
@@ -124,36 +124,6 @@ def test_a_memory_that_is_not_handed_on_is_noticed(place):
     assert np.abs(right - forgetful).max() > 0.01
 
 
-NESTED = """
-import gymnasium as gym
-import numpy as np
-from gymnasium import spaces
-
-class Nested(gym.Env):
-    observation_space = spaces.Dict(
-        {"a": spaces.Box(-1, 1, (3,), np.float32), "b": spaces.Tuple((spaces.Discrete(3),))}
-    )
-    action_space = spaces.Dict(
-        {
-            "go": spaces.Discrete(3),
-            "how": spaces.Tuple((spaces.Box(-2, 1, (2,), np.float32), spaces.MultiBinary(2))),
-        }
-    )
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        return self.look(), {}
-
-    def look(self):
-        a = self.np_random.uniform(-1, 1, 3).astype(np.float32)
-        return {"a": a, "b": (int(self.np_random.integers(3)),)}
-
-    def step(self, action):
-        assert self.action_space.contains(action), action
-        return self.look(), float(action["how"][0].sum()), False, False, {}
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mlp", "recurrent"])
 def test_dicts_and_tuples_have_an_input_and_an_output_for_each_entry(place, policy):
@@ -217,22 +187,6 @@ def test_onnx_runs_without_torch_and_scores_the_same(place):
 
 
 @pytest.mark.slow
-def test_the_hubs_folder_has_a_card_whose_code_runs(place, monkeypatch):
-    run = train("env=CartPole-v1", "total_steps=600")["run"]
-    folder = Path(export(run, "hub", out="hub")["out"]).resolve()
-    card = (folder / "README.md").read_text()
-    head = card.split("---")[1]
-    import yaml
-
-    result = yaml.safe_load(head)["model-index"][0]["results"][0]
-    assert result["dataset"]["name"] == "CartPole-v1"
-    monkeypatch.chdir(folder)
-    [code] = re.findall(r"```python\n(.*?)```", card, re.S)
-    exec(compile(code, "card", "exec"), {})
-    assert (folder / "report.html").is_file()
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     ["env=Pendulum-v1 policy.bounds=tanh policy.normalise=true", "env=FrozenLake-v1",
@@ -257,3 +211,5 @@ def test_an_onnx_file_of_a_stranger_imports_nothing(place):
     (place / "bad.onnx").write_bytes(b"no model")
     with pytest.raises(CheckpointError, match="cannot be opened"):
         evaluate("bad.onnx")
+    with pytest.raises(CheckpointError, match="no file gone"):
+        evaluate("gone.onnx")

@@ -41,7 +41,7 @@ CASES = {
     ),
     "clipped": (
         {"train/clip_ratio/region_mean": 0.45},
-        "45 % of rows are clipped: lower lr or epochs",
+        "45 % of rows are clipped: lower lr or epochs, or raise loss.eps_high",
     ),
     "entropy gone": (
         {"train/entropy": 0.01},

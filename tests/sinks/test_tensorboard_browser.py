@@ -20,7 +20,8 @@ def url(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for place in own_place(tmp_path_factory.mktemp("board"), patch):
             for seed, lr in enumerate((0.01, 0.02)):
-                train("env=CartPole-v1", f"seed={seed}", f"lr={lr}", "eval_every=100")
+                quick = ("eval_every=100", "video_every=200", "stop_at=none")
+                train("env=CartPole-v1", f"seed={seed}", f"lr={lr}", *quick)
             with socket.socket() as free:
                 free.bind(("localhost", 0))
                 port = free.getsockname()[1]
@@ -56,6 +57,7 @@ def shown(url):
     [
         ("timeseries", ["rollout", "grpo-s0-", "grpo-s1-"]),
         ("custom_scalars", ["group", "policy", "time"]),
+        ("images", ["eval/film", "eval/trajectory"]),
         ("histograms", ["advantage"]),
         ("text", ["config"]),
         ("hparams", ["Trial ID", "grpo-s0-", "grpo-s1-", "advantage.baseline"]),
