@@ -75,8 +75,10 @@ An untrained policy gets 22.
 
 ## Steps until solved
 
-With the environments' own rewards, from the tuned files and the words shown (branches: the files
-as they were before they had groups of four); whole episodes are those of `benchmarks/learn.py`. A
+With the environments' own rewards, from the tuned files of 2026-11-21 and the words shown
+(branches: before they had groups of four); whole episodes are those that `benchmarks/learn.py` made
+then. The files have changed since, Pendulum-v1's and CartPole-v1's most
+([changelog](../CHANGELOG.md)); what today's reach is in `benchmarks/results/learn-*.json`. A
 run stops once a check of 100 episodes, greedy and sampled, exceeds the file's `stop_at` by its
 standard error, or at `total_steps`; steps are those until then. Solved is a greedy mean at
 the end of at least {goals}.
