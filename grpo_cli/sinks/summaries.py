@@ -30,6 +30,8 @@ HPARAM_METRICS = (
 )
 # The same of a trial of a sweep, written when it is over.
 OBJECTIVE = "sweep/objective"
+# The settings that the table begins with; the others can be ticked.
+HPARAMS_SHOWN = ("epochs", "group_size", "lr", "num_groups", "seed")
 HISTOGRAM_BINS = 30
 
 Value: TypeAlias = Summary.Value
@@ -99,13 +101,13 @@ def session_start(hparams: Mapping[str, HParam], swept: Collection[str] = ()) ->
     """What makes the HParams tab list this run: its columns, and this run's values.
 
     TensorBoard takes the columns from the first run it finds, so every run writes them. Of the
-    trials of a sweep, which differ in the settings `swept`, the others are hidden at first.
+    trials of a sweep, which differ in the settings `swept`, these are shown first.
     """
     known = {name: value for name, value in hparams.items() if value is not None}
     experiment = api_pb2.Experiment(
         # A column that is not said to differ between runs is hidden.
         hparam_infos=[
-            api_pb2.HParamInfo(name=n, type=_type(v), differs=not swept or n in swept)
+            api_pb2.HParamInfo(name=n, type=_type(v), differs=n in (swept or HPARAMS_SHOWN))
             for n, v in known.items()
         ],
         metric_infos=[
