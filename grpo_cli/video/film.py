@@ -94,7 +94,7 @@ def picture(env: gym.Env, env_id: str, shape: tuple[int, ...] | None = None) -> 
     except Exception as error:
         raise EnvError(
             f"{env_id} cannot render: {type(error).__name__}: {_first_line(error)}",
-            "leave out video=, or run again with --debug for the traceback",
+            "do without a film, or run again with --debug for the traceback",
         ) from error
     is_picture = isinstance(frame, np.ndarray) and frame.dtype == np.uint8
     if not is_picture or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
@@ -127,7 +127,7 @@ def check_renders(source: EnvSource) -> Frame:
         raise ConfigError(
             f"{source.id} cannot be filmed: it does not render {RENDER_MODE} "
             f"(its render_modes: {', '.join(modes) or 'none'})",
-            "leave out video=, or film an environment that does",
+            "do without a film, or take an environment that does",
         )
     with closing(Filmed(source)) as filmed:
         shown: list[Frame] = []
