@@ -148,3 +148,16 @@ def test_tensorboard_keeps_the_config_and_the_settings(tmp_path):
         "rollout/ep_rew_mean",
     ]
     assert plugin(hparams_metadata.SESSION_END_INFO_TAG)
+
+
+def test_the_hparams_table_begins_with_what_is_usually_compared():
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    from grpo_cli.sinks import summaries
+
+    hparams = {"advantage.eps": 1e-8, "lr": 0.003, "seed": 0, "loss.eps_low": 0.2}
+    for swept, first in (((), {"lr", "seed"}), (("loss.eps_low",), {"loss.eps_low"})):
+        value = summaries.session_start(hparams, swept)[0]
+        data = plugin_data_pb2.HParamsPluginData.FromString(value.metadata.plugin_data.content)
+        assert {i.name for i in data.experiment.hparam_infos if i.differs.value} == first
+        assert len(data.experiment.hparam_infos) == len(hparams)
