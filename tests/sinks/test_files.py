@@ -159,5 +159,5 @@ def test_the_hparams_table_begins_with_what_is_usually_compared():
     for swept, first in (((), {"lr", "seed"}), (("loss.eps_low",), {"loss.eps_low"})):
         value = summaries.session_start(hparams, swept)[0]
         data = plugin_data_pb2.HParamsPluginData.FromString(value.metadata.plugin_data.content)
-        assert {i.name for i in data.experiment.hparam_infos if i.differs.value} == first
+        assert {i.name for i in data.experiment.hparam_infos if i.differs} == first
         assert len(data.experiment.hparam_infos) == len(hparams)
