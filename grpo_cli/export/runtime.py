@@ -116,7 +116,7 @@ class OnnxPolicy:
         drawn, logprob = choose(self.family, params, noise, greedy)
         drawn = self._codec.decode(drawn)
         if greedy is not None:
-            drawn[greedy] = action[greedy]
+            drawn[greedy] = self._whole(action, len(obs))[greedy]
         return drawn, logprob
 
     def _whole(self, columns: dict[str, NDArray], count: int) -> NDArray:
