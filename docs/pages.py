@@ -141,11 +141,7 @@ def _keys() -> Iterator[str]:
             yield from _table(keys)
     for verb, conf in {**meaning.VERBS, "sweep": SweepConf}.items():
         yield f"\n## grpo {verb}\n"
-        if verb == "sweep":
-            facts = [meaning._of_field(f"sweep.{n}", e) for n, e in everyday(conf).items()]
-            yield from _meanings(facts)
-        else:
-            yield from _table([f"{verb}.{key}" for key in everyday(conf)], f"{verb}.")
+        yield from _table([f"{verb}.{key}" for key in everyday(conf)], f"{verb}.")
 
 
 def _table(keys: Iterable[str], prefix: str = "") -> Iterator[str]:

@@ -15,7 +15,7 @@ from grpo_cli.cli.door import door
 from grpo_cli.cli.pages import CompletionCommand
 from grpo_cli.errors import ConfigError
 
-COMPOSE = ("train", "config", "bench", "doctor")
+COMPOSE = ("train", "sweep", "config", "bench", "doctor")
 OF_RUNS = ("runs", "watch", "plot", "compare", "report", "inspect", "repro", "tensorboard")
 
 BASH = r"""# grpo: put  eval "$(grpo completion bash)"  into ~/.bashrc
@@ -87,7 +87,7 @@ def offered(line: str, verbs: dict[str, Any]) -> list[str]:
     if "=" in word:
         return _values(verb, word)
     if verb in COMPOSE:
-        return _keys(word)
+        return [*_keys(word), *(_sweeps(word) if verb == "sweep" else [])]
     return _words(verb, word)
 
 
@@ -123,6 +123,13 @@ def _keys(word: str) -> list[str]:
     return found
 
 
+def _sweeps(word: str) -> list[str]:
+    from grpo_cli.config.schema import everyday
+    from grpo_cli.config.sweep_schema import SweepConf
+
+    return _starting(word, (f"sweep.{key}=" for key in everyday(SweepConf)))
+
+
 def _values(verb: str, word: str) -> list[str]:
     """Return values for `key=`, or after the last comma of a sweep."""
     key, _, value = word.partition("=")
@@ -137,12 +144,15 @@ def _possible(verb: str, key: str) -> Iterable[str]:
     from grpo_cli.config.meaning import VERBS
     from grpo_cli.config.rules import COMPONENT_RULES
     from grpo_cli.config.schema import GROUPS, everyday
+    from grpo_cli.config.sweep_schema import SweepConf
 
     if key == "env":
         return listed_ids()
     if key in ("ckpt", "resume"):
         return ["last", "best", *_runs()] if key == "ckpt" else ["last", "auto", *_runs()]
     fields = everyday(VERBS[verb]) if verb in VERBS else everyday()
+    if verb == "sweep" and key.startswith("sweep."):
+        fields, key = everyday(SweepConf), key.removeprefix("sweep.")
     if key in fields:
         rule = fields[key].metadata["rule"]
         return rule.choices or (("true", "false") if fields[key].default in (True, False) else ())

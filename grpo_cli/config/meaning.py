@@ -18,8 +18,17 @@ from grpo_cli.config.schema import (
 )
 from grpo_cli.config.sentences import SENTENCES
 from grpo_cli.config.suggest import unknown_key
+from grpo_cli.config.sweep_schema import SweepConf
 from grpo_cli.config.values import Expected, typed
 
+# What a config group without a name of its own in SENTENCES is about.
+GROUP_SENTENCES = {
+    "eval": "how often training is scored",
+    "checkpoint": "how many checkpoints stay",
+    "sinks": "who gets the metrics, beside the run's folder; several in brackets",
+    "preset": "a published system: how attempts are compared and the policy moves",
+    "experiment": "settings in a file of your own, which win over those of a preset",
+}
 VERBS = {"bench": BenchConf, "eval": EvalConf, "export": ExportConf, "play": PlayConf}
 
 
@@ -41,13 +50,13 @@ class Meaning:
 
 
 def explain(key: str) -> Meaning:
-    """Explain a key of `grpo train`, of another verb (`eval.ckpt`), or a config group.
+    """Explain a key of `grpo train` or `sweep`, of another verb (`eval.ckpt`), or a config group.
 
     Raises:
         ConfigError: there is no such key; names the nearest.
     """
     key = ALIASES.get(key, key)
-    fields = {**everyday(), **{f"env.{n}": entry for n, entry in everyday(EnvConf).items()}}
+    fields = {**everyday(), **_under("env.", EnvConf), **_under("sweep.", SweepConf)}
     if key in fields:
         return _of_field(key, fields[key])
     if key in SENTENCES:
@@ -61,6 +70,10 @@ def explain(key: str) -> Meaning:
         if key in everyday(conf):
             return _of_field(f"{name}.{key}", everyday(conf)[key])
     raise unknown_key(key, [*fields, *SENTENCES, *GROUPS])
+
+
+def _under(prefix: str, conf: type) -> dict[str, Any]:
+    return {prefix + name: entry for name, entry in everyday(conf).items()}
 
 
 def _of_field(key: str, entry: Any) -> Meaning:
@@ -105,7 +118,7 @@ def _of_group(key: str) -> Meaning:
     if key == "env":
         said = "the environment: any Gymnasium id, my_pkg:Env-v0 or ./file.py:Class"
         return Meaning(key, said, [("tuned", ", ".join(name for name, _ in rows))], [])
-    said = SENTENCES.get(f"{key}.name", (f"settings of {key}", ""))[0]
+    said = GROUP_SENTENCES.get(key) or SENTENCES[f"{key}.name"][0]
     default = files.defaults().get(key, "")
     return Meaning(key, said, [("default", default)] if default else [], rows)
 

@@ -30,6 +30,8 @@ def offered(line):
         ("grpo train env=Pend", "env=Pendulum-v1 "),
         ("grpo train env=ALE/Pon", "env=ALE/Pong-v5 "),
         ("grpo train gro", "group="),
+        ("grpo sweep sweep.tr", "sweep.trials="),
+        ("grpo sweep sweep.sampler=g", "sweep.sampler=gp "),
         ("grpo train loss.eps_h", "loss.eps_high="),
         ("grpo train env=CartPole-v1 loss=dap", "loss=dapo "),
         ("grpo train profile=t", "profile=true "),

@@ -14,7 +14,15 @@ def test_every_key_of_the_shipped_components_has_a_sentence():
 
 
 def test_everything_can_be_explained():
-    for key in (*train_keys(), *GROUPS, "env.max_steps", "eval.min_reward", "budget", "play.out"):
+    for key in (
+        *train_keys(),
+        *GROUPS,
+        "env.max_steps",
+        "eval.min_reward",
+        "budget",
+        "play.out",
+        "sweep.trials",
+    ):
         found = explain(key)
         assert len(found.sentence) > 5, key
 
