@@ -75,3 +75,16 @@ def test_wrong_words_exit_2(words):
     result = grpo(*words.split())
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 2 or "--stat" in words
+
+
+def test_tensorboard_takes_what_names_runs():
+    from grpo_cli.cli.tensorboard import _folders
+    from grpo_cli.errors import ConfigError
+
+    [newest] = _folders(["last"])
+    assert newest.is_dir()
+    assert newest in _folders(["env=CartPole-v1"])
+    assert _folders(["last", str(newest)]) == [newest]
+    assert [str(folder) for folder in _folders(["runs"])] == ["runs"]
+    with pytest.raises(ConfigError, match="no run is meant by nothing"):
+        _folders(["nothing"])
