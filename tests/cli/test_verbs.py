@@ -106,7 +106,7 @@ def test_version():
         ("eval ckpt=last mode=gredy", "mode must be"),
         ("config env=CartPole-v1 preset=grpo", "no preset called grpo"),
         ("presets --zork", "No such option: --zork"),
-        ("tensorboard nowhere", "there is no folder nowhere"),
+        ("tensorboard nowhere", "no run is meant by nowhere"),
         ("tensorboard --port x", "Invalid value for '--port'"),
     ],
 )
