@@ -103,6 +103,8 @@ def test_commands_of_the_pages_can_be_typed(command):
     if verb == "completion" or "--explain" in words:
         assert CliRunner().invoke(app, [verb, *words]).exit_code == 0
         return
+    if "--config-dir" in words:  # of a folder that an earlier command made
+        return
     words = [word for word in words if not word.startswith("-")]
     if verb in ("train", "config") and words and not words[0].startswith("resume="):
         compose([re.sub(r"(=[^,\[{]+),.*", r"\1", word) for word in words])  # the first of a sweep
