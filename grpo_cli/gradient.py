@@ -65,7 +65,7 @@ def gradient_of(policy: Learns, objective: Objective) -> Gradient:
             slope = partial(clip_slope, **{name: settings[name] for name in names})
             return partial(written_out, policy, family, slope)
     if isinstance(policy, InParts) and policy.in_parts:
-        return partial(by_parts, policy, objective)
+        return partial(by_parts, policy, policy.back, objective)
     return partial(by_graph, policy, objective)
 
 
@@ -119,13 +119,17 @@ def by_graph(policy: Learns, objective: Objective, batch: Batch) -> tuple[Tensor
     return total.detach(), measured
 
 
-def by_parts(policy: Learns, objective: Objective, batch: Batch) -> tuple[Tensor, dict[str, Mean]]:
+def by_parts(
+    policy: Learns,
+    back: Callable[[Batch, Tensor], None],
+    objective: Objective,
+    batch: Batch,
+) -> tuple[Tensor, dict[str, Mean]]:
     """Go forward once without a graph, and once more with it, part by part; see `Gradient`.
 
     Between the two, the objective says how it depends on what the policy said of each row. So any
     objective is exact, one of whole members or minibatches too, and the graph is that of one part.
     """
-    assert isinstance(policy, InParts)
     with torch.no_grad():
         params = policy(batch.obs, batch.lengths)
     params.requires_grad_()
@@ -134,7 +138,7 @@ def by_parts(policy: Learns, objective: Objective, batch: Batch) -> tuple[Tensor
     [slope] = torch.autograd.grad(total, params)
     for parameter in policy.parameters():
         parameter.grad = None
-    policy.back(batch, slope)
+    back(batch, slope)
     return total.detach(), measured
 
 

@@ -59,6 +59,17 @@ class Tokens:
         return Tokens(self.ids, self.start, self.state, index)
 
 
+def spoken(obs: object) -> Tokens:
+    """Return observations that are words.
+
+    Raises:
+        TypeError: they are numbers.
+    """
+    if not isinstance(obs, Tokens):
+        raise TypeError("a policy that speaks reads words")
+    return obs
+
+
 def join_tokens(parts: Sequence[Tokens]) -> Tokens:
     """Put the rows of several in one."""
     start, index, length, texts = [], [], 0, 0

@@ -14,6 +14,7 @@ from grpo_cli.config.build_env import build_env
 from grpo_cli.config.built import require_env, take
 from grpo_cli.config.saved import open_config, parsed
 from grpo_cli.config.schema import EvalConf, TrainConf, is_own
+from grpo_cli.config.text_jobs import opened, text_export
 from grpo_cli.errors import CheckpointError, ConfigError, GrpoError
 from grpo_cli.evaluate import MODES, Evaluator
 from grpo_cli.evaluate_run import final_scores
@@ -40,6 +41,10 @@ def export_job(conf: ExportConf, *, view: View, trusted: bool) -> dict[str, Any]
     Raises:
         GrpoError: the run cannot be used, a package is missing, or the file does not do the same.
     """
+    if (what := opened(conf.ckpt, conf.env, "cpu", trusted)) is not None:
+        return text_export(what, conf, view=view)
+    if conf.format == "hf":
+        raise ConfigError("format=hf is for language models", "write format=hub")
     run, path = rundir.find(conf.ckpt)
     named = set() if conf.env is None else {build.absolute(conf.env)}
     cfg = open_config(run, trusted=trusted, named=named)
@@ -55,13 +60,13 @@ def export_job(conf: ExportConf, *, view: View, trusted: bool) -> dict[str, Any]
     deployed = exports.Deployed(policy, source)
     view.notice(f"{path}: visiting states of {source.id}")
     obs = exports.visited(source, policy, words["seed"])
-    what = exports.Exported(
+    exported = exports.Exported(
         policy, deployed, tensors_of(obs[:2]), _facts(run, saved, cfg, source.id), run.path
     )
     view.notice(f"writing {out}")
     try:
         found = exports.export(
-            what, conf.format, out,
+            exported, conf.format, out,
             lambda file: exports.compare(file, conf.format, policy, source, obs),
         )  # fmt: skip
     except OSError as error:
