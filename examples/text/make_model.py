@@ -4,8 +4,8 @@
     grpo train preset=agilerl env=text/arithmetic policy.model=models/arithmetic
 
 Makes a tokenizer of single characters and a Qwen2 of 1.2 million weights, teaches it the task's
-format by showing it right answers, and stops while it is still mediocre: the rest is for reinforcement
-learning. What it saves is an ordinary folder of Hugging Face.
+format by showing it right answers, and stops while it is still mediocre: the rest is for
+reinforcement learning. What it saves is an ordinary folder of Hugging Face.
 """
 
 import argparse

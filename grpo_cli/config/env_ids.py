@@ -30,6 +30,9 @@ REGISTER = {"atari": "ale_py", "minigrid": "minigrid"}
 
 _PATTERNS = {"atari": r"ALE/.+", "minigrid": r"(MiniGrid|BabyAI)-.+", "text": r"text/.+"}
 
+TEXT_TASKS = ("arithmetic", "blackjack", "copy", "countdown", "dataset", "jsonl")
+"""What `grpo_cli.text.ask` has; Gymnasium knows nothing of them."""
+
 FAMILIES = {"atari": "_atari", "minigrid": "_minigrid"}
 """Files of conf/env with what every environment of an extra needs in order to be trained on."""
 
@@ -175,6 +178,8 @@ def generated() -> Iterable[Listed]:
                 in_short(env.action_space),
             )
             env.close()
+    for task in TEXT_TASKS:
+        yield Listed(f"text/{task}", "text", "Text", "Text")
 
 
 def _extra_by(entry_point: str) -> str:

@@ -125,6 +125,8 @@ COMPONENT_RULES: dict[str, Rule] = {
     "policy.max_new_tokens": _COUNT,
     "policy.chat": Rule(choices=("auto", "always", "never")),
     "policy.system": Rule(kind=str, optional=True),
+    "policy.server": Rule(kind=str, optional=True),
+    "policy.server_folder": Rule(kind=str, optional=True),
     "group.reward_model": Rule(kind=str, optional=True),
     "optim.eps": _POSITIVE,
     "optim.schedule": Rule(choices=("constant", "linear")),

@@ -9,6 +9,7 @@ from grpo_cli.errors import ConfigError
 from grpo_cli.text.generation import Warp
 from grpo_cli.text.model import load_speaker
 from grpo_cli.text.policy import TextPolicy
+from grpo_cli.text.served import Served
 
 __all__ = ["text"]
 
@@ -32,8 +33,10 @@ def text(
     max_new_tokens: int = 64,
     chat: str = "auto",
     system: str | None = None,
+    server: str | None = None,
+    server_folder: str | None = None,
 ) -> TextPolicy:
-    """Build a policy that speaks; see `load_speaker`, `Warp` and `TextPolicy`.
+    """Build a policy that speaks; see `load_speaker`, `Warp`, `TextPolicy` and `Served`.
 
     Raises:
         ConfigError: there is no such model, or it has no chat template and chat=always.
@@ -56,4 +59,5 @@ def text(
         gradient_checkpointing=gradient_checkpointing,
         chat=chat == "always" or (chat == "auto" and bool(template)),
         system=system,
+        generates=None if server is None else Served(speaker, server, server_folder),
     )

@@ -155,7 +155,10 @@ def prepared(
     if pad is None:
         pad = getattr(tokenizer, "pad_token_id", None)
     if gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        # Its name since transformers 5.20; the older one warns there.
+        name = "activation_checkpointing_enable"
+        enable = getattr(inner, name, None) or inner.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
         if is_adapted:
             model.enable_input_require_grads()
     model.to(device).eval()
