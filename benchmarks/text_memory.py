@@ -63,7 +63,7 @@ def step(parts: bool) -> dict[str, float]:
     return {"mib": _peak() - held, "cpu_s": time.process_time() - started}
 
 
-def _answer(noise: Any) -> Any:
+def _answer(noise: Any) -> Any:  # noqa: ANN401 - what is imported above
     import numpy as np
 
     from grpo_cli.text.generation import Answer

@@ -134,6 +134,7 @@ def _facts(summary: Words) -> list[tuple[str, str]]:
             f"{_duration(seconds)}, {summary['fps']:,.0f} steps/s, seed {summary['seed']}",
         ),
         ("run", run),
+        *([("model", summary["model"])] if "model" in summary else []),
         ("next", f"grpo eval ckpt={run}"),
         ("", f"grpo tensorboard {run}"),
         ("", f"{run}/report.html in a browser"),

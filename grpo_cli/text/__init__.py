@@ -7,11 +7,11 @@ command line `grpo train env=text/arithmetic policy.model=<folder>`. Needs `grpo
 from importlib import import_module
 from typing import Any
 
-__all__ = ["GRPO", "HuggingFaceGym", "save_llm_checkpoint"]
+API = ("GRPO", "HuggingFaceGym", "save_llm_checkpoint")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever is asked for
     """Import what is asked for, and with it transformers."""
-    if name not in __all__:
+    if name not in API:
         raise AttributeError(f"module {__name__} has no attribute {name}")
     return getattr(import_module("grpo_cli.text.agent"), name)

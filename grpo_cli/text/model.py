@@ -87,6 +87,10 @@ def load_speaker(
         ConfigError: there is no such model, or no layer of such names.
     """
     tf, peft = libraries()
+    if re.match(r"[./~]", name) and not Path(name).is_dir():  # no name on the hub looks like this
+        raise ConfigError(
+            f"policy.model={name} is no folder", "examples/text/make_model.py makes one"
+        )
     bf16 = dtype == "bfloat16" or (
         dtype == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
     )

@@ -179,8 +179,8 @@ def test_what_does_not_go_with_words_is_refused(model):
     for more in refused:
         with pytest.raises(ConfigError):
             compose(words(*more))
-    with pytest.raises(ConfigError, match=r"policy\.model=nowhere"):
-        train("policy.model=nowhere")
+    with pytest.raises(ConfigError, match=r"policy\.model=\./nowhere is no folder"):
+        train("policy.model=./nowhere")
 
 
 def test_what_is_not_about_words_stays_light(model):
@@ -197,3 +197,25 @@ def test_runs_are_found_by_their_task(model):
     run, _ = rundir.find("last")
     assert str(run.path) == summary["run"]
     assert "text-copy" in summary["run"]
+
+
+def test_data_sets_are_read_from_disk_and_from_files(model, tmp_path):
+    import datasets
+
+    from grpo_cli.text.data import dataset
+
+    rows = [{"question": f"{i}+1=", "answer": str(i + 1)} for i in range(10)]
+    both = {"train": datasets.Dataset.from_list(rows), "test": datasets.Dataset.from_list(rows[:2])}
+    datasets.DatasetDict(both).save_to_disk(tmp_path / "saved")
+    task = dataset(str(tmp_path / "saved"), test_split="test", prompt="question")
+    assert {task.problem(4 * i + 2).prompt for i in range(40)} == {"0+1=", "1+1="}
+    problem = task.problem(0)
+    assert task.reward(problem.columns["answer"], problem) == 1
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    task = dataset(str(tmp_path / "files"), prompt="question")
+    assert task.problem(0).prompt in {row["question"] for row in rows}
+    with pytest.raises(ConfigError, match="cannot be loaded"):
+        dataset(str(tmp_path / "saved"), split="none")
+    summary = train("env.kwargs.path=saved", "env.kwargs.prompt=question", env="text/dataset")
+    assert summary["updates"] > 0
