@@ -22,9 +22,9 @@ COMMON = [
     "preset=agilerl", "env=text/arithmetic", "group_size=16", "num_groups=32",
     "optim.max_grad_norm=1.0", "policy.temperature=1.0", "policy.micro_batch=512",
     "eval_every=50000", "save_every=1000000", "eval.episodes=200", f"eval.final_episodes={PROMPTS}",
-    "total_steps=3000000", "stop_at=0.85",
+    "total_steps=600000", "optim.schedule=linear", "stop_at=none",
 ]  # fmt: skip
-SETTINGS = {"none": ["lr=0.0001"], "lora": ["lr=0.001", "policy.rank=32", "policy.alpha=64"]}
+SETTINGS = {"none": ["lr=0.0001"], "lora": ["lr=0.0005", "policy.rank=32", "policy.alpha=64"]}
 
 
 def grpo(*words: str) -> tuple[dict, float]:
@@ -48,10 +48,10 @@ def right(found: dict) -> dict[str, float]:
 
 def untouched(model: str, seed: int) -> dict[str, float]:
     """Score the model as it came: a run that learns nothing worth mentioning."""
-    words = [w for w in COMMON if not w.startswith(("total_steps", "stop_at"))]
+    words = [w for w in COMMON if not w.startswith("total_steps")]
     found, _ = grpo(
         "train", *words, f"policy.model={model}", f"seed={seed}", "policy.adapter=lora",
-        "lr=1e-12", "total_steps=1", "stop_at=none", "name=before",
+        "lr=1e-12", "total_steps=1", "name=before",
     )  # fmt: skip
     return right(found)
 
@@ -76,7 +76,7 @@ def main() -> None:
             known[f"{adapter}-{seed}"] = {
                 "before": before, "after": after, "tokens": found["env_steps"],
                 "updates": found["updates"], "cpu_s": round(spent), "prompts": PROMPTS,
-                "reached": min(after.values()) >= GOAL,
+                "reached": after["greedy"] >= GOAL,
                 "words": [w for w in words if not w.startswith("policy.model")],
             }  # fmt: skip
             print(f"{adapter} seed {seed}: {before} -> {after}, {spent:.0f} s of processor")
