@@ -51,14 +51,17 @@ class TextEvaluator:
         """Return the seeds of the first prompts."""
         return reset_seeds(rng(self.seed, Purpose.EVAL, int(self.use)), episodes, self.use)
 
-    def scores(self, policy: Policy, episodes: int, mode: Mode) -> Scores:
-        """Answer so many prompts once each; the same prompts every time."""
+    def scores(self, policy: Policy, episodes: int, *modes: Mode) -> dict[Mode, Scores]:
+        """Answer so many prompts once in each mode; the same prompts every time."""
         mine = self.ranks.share(episodes)
+        return {
+            mode: gathered(self._scores(policy, episodes, mode, mine), self.ranks) for mode in modes
+        }
+
+    def _scores(self, policy: Policy, episodes: int, mode: Mode, mine: range) -> Scores:
         if not mine:
-            return gathered(Scores(np.zeros(0), np.zeros(0, dtype=np.int64), None), self.ranks)
-        rollout = self.answered(policy, episodes, 1, mode, mine)
-        worth, length, passed = self.judged(rollout)
-        return gathered(Scores(worth, length, passed), self.ranks)
+            return Scores(np.zeros(0), np.zeros(0, dtype=np.int64), None)
+        return Scores(*self.judged(self.answered(policy, episodes, 1, mode, mine)))
 
     def answered(
         self, policy: Policy, prompts: int, k: int, mode: Mode, numbers: range | None = None

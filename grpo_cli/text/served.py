@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from grpo_cli.errors import ConfigError, EnvError
 from grpo_cli.text.generation import Answer, Noise, Warp
@@ -50,7 +52,7 @@ class Served:
             folder = tempfile.mkdtemp(prefix="grpo-adapter-")
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._folder = Path(folder)
-        self._sent: list[Any] = []
+        self._sent: Tensor | None = None
 
     def __call__(self, prompts: Sequence[Sequence[int]], noise: Noise, warp: Warp) -> list[Answer]:
         """Answer prompts; see `generation.Generates`."""
@@ -96,9 +98,9 @@ class Served:
 
     def _send(self) -> None:
         """Tell the server of the adapter as it is now, unless it has heard of it."""
-        learned = [p for p in self._speaker.model.parameters() if p.requires_grad]
-        now = [(parameter.data_ptr(), parameter._version) for parameter in learned]
-        if now == self._sent:
+        learned = [p.detach() for p in self._speaker.model.parameters() if p.requires_grad]
+        now = torch.cat([tensor.reshape(-1) for tensor in learned])
+        if self._sent is not None and torch.equal(now, self._sent):
             return
         path = self._speaker.save(self._folder / ADAPTER)
         self._post(
