@@ -12,7 +12,7 @@ TRAIN ?= env=CartPole-v1 group_size=8
 PYTEST ?= -n auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all test-browser docs torture check fmt clean
+.PHONY: help setup train test test-all test-text test-browser docs torture check fmt clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,8 +25,15 @@ train: $(STAMP)  ## train on CartPole (other words: make train TRAIN="env=Acrobo
 test: $(STAMP)  ## run the default tests (about three minutes at most)
 	@$(BIN)/python -m pytest $(PYTEST)
 
-test-all: $(STAMP)  ## run every test, the slow ones too
+test-all: $(STAMP)  ## run every test, the slow ones and those of language models too
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[test-text]'
 	@$(BIN)/python -m pytest $(PYTEST) -m ""
+
+test-text: $(STAMP)  ## language models: install transformers, PEFT, datasets and TRL, and run their tests
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[test-text]'
+	@$(BIN)/python -m pytest -n 0 -m "text and not slow"
 
 test-browser: $(STAMP)  ## look at pages in headless Chromium, which is installed with apt where it is missing
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \

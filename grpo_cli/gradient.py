@@ -1,20 +1,23 @@
-"""The gradient of an objective: by torch's graph, or written out where the usual case is at hand.
+"""The gradient of an objective: by torch's graph, written out, or part by part.
 
 For the small networks and minibatches of control, what torch does around its operations takes
-longer than what they compute: written out in NumPy, a gradient step takes a third of the time.
+longer than what they compute: written out in NumPy, a gradient step takes a third of the time. For
+large networks the graph of a whole minibatch does not fit: it is made again for one part after
+the other.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from inspect import signature
+from typing import Protocol, runtime_checkable
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from grpo_cli.clock import part
-from grpo_cli.distributions import Differentiated
+from grpo_cli.distributions import Differentiated, Outlook
 from grpo_cli.losses.clip import clip, clip_slope
 from grpo_cli.objective import Learns, Objective
 from grpo_cli.policies import Policy
@@ -27,6 +30,25 @@ Gradient = Callable[[Batch], tuple[Tensor | float, dict[str, Mean]]]
 
 Tensors, or floats where nothing was computed on a device: all of one kind.
 """
+
+
+@runtime_checkable
+class InParts(Protocol):
+    """A policy that can go back through a batch part by part."""
+
+    @property
+    def in_parts(self) -> bool:
+        """It is to be gone back through that way."""
+        ...
+
+    def back(self, batch: Batch, slope: Tensor) -> None:
+        """Add to the gradients of what is learned.
+
+        Args:
+            batch: B rows.
+            slope: derivative of a scalar by the distribution parameters, [B, P].
+        """
+        ...
 
 
 def gradient_of(policy: Learns, objective: Objective) -> Gradient:
@@ -42,6 +64,8 @@ def gradient_of(policy: Learns, objective: Objective) -> Gradient:
         if isinstance(family, Differentiated):
             slope = partial(clip_slope, **{name: settings[name] for name in names})
             return partial(written_out, policy, family, slope)
+    if isinstance(policy, InParts) and policy.in_parts:
+        return partial(by_parts, policy, policy.back, objective)
     return partial(by_graph, policy, objective)
 
 
@@ -92,6 +116,29 @@ def by_graph(policy: Learns, objective: Objective, batch: Batch) -> tuple[Tensor
     for parameter in policy.parameters():
         parameter.grad = None
     total.backward()
+    return total.detach(), measured
+
+
+def by_parts(
+    policy: Learns,
+    back: Callable[[Batch, Tensor], None],
+    objective: Objective,
+    batch: Batch,
+) -> tuple[Tensor, dict[str, Mean]]:
+    """Go forward once without a graph, and once more with it, part by part; see `Gradient`.
+
+    Between the two, the objective says how it depends on what the policy said of each row. So any
+    objective is exact, one of whole members or minibatches too, and the graph is that of one part.
+    """
+    with torch.no_grad():
+        params = policy(batch.obs, batch.lengths)
+    params.requires_grad_()
+    new = Outlook(policy.family, params, policy.family.logprob(params, batch.action))
+    total, measured = objective(new, batch)
+    [slope] = torch.autograd.grad(total, params)
+    for parameter in policy.parameters():
+        parameter.grad = None
+    back(batch, slope)
     return total.detach(), measured
 
 

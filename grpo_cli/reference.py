@@ -1,7 +1,5 @@
 """The policy that a KL penalty is measured against."""
 
-import copy
-
 import torch
 from torch import Tensor
 
@@ -23,7 +21,7 @@ class Reference:
     def __init__(
         self, policy: Policy, *, sync_every: int | None = None, alpha: float = 1.0
     ) -> None:
-        self.policy = copy.deepcopy(policy).requires_grad_(False)
+        self.policy = policy.frozen()
         self.sync_every = sync_every
         self.alpha = alpha
 

@@ -18,10 +18,11 @@ from torch import Tensor
 
 from grpo_cli.frames import Frames, join_frames
 from grpo_cli.ranks import ALONE, Ranks
+from grpo_cli.tokens import Tokens, join_tokens
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Entry = Tensor | Frames
+Entry = Tensor | Frames | Tokens
 Obs = Entry | dict[str, Tensor]
 """Observations of N rows, [N, *O]; those with several entries by path, such as `a.0.b`."""
 
@@ -50,7 +51,7 @@ def each(obs: Obs, change: Callable[[Any], Any]) -> Obs:
 
 def stacked(obs: Obs) -> Tensor | dict[str, Tensor]:
     """Return observations as a policy reads them, frames beside each other."""
-    return obs.stacked() if isinstance(obs, Frames) else obs
+    return obs.stacked() if isinstance(obs, Frames | Tokens) else obs
 
 
 def pieces(obs: Obs) -> list[Obs]:
@@ -111,6 +112,7 @@ class Rollout:
     parent_step: Ints | None = None  # [M]
     ranks: Ranks = ALONE  # who sampled other groups of the same update
     number: Ints | None = None  # [M], by which all of them know its group; None: as `group` does
+    context: NDArray[np.object_] | None = None  # [M], what was asked and said, where words are
 
     @cached_property
     def group_N(self) -> Ints:
@@ -152,7 +154,7 @@ def _cut(
     members: NDArray[np.bool_],
 ) -> Any:  # noqa: ANN401
     """Choose from one field of a rollout; where N = M, each member is a row and the cuts agree."""
-    if isinstance(value, Tensor | Frames | dict):
+    if isinstance(value, Tensor | Frames | Tokens | dict):
         return each(value, lambda entry: entry[torch.from_numpy(rows)])
     if isinstance(value, np.ndarray):
         return value[rows if len(value) == len(rows) else members]
@@ -174,6 +176,8 @@ def _join(values: list[Any]) -> Any:  # noqa: ANN401 - any field
         return torch.cat(values)
     if isinstance(values[0], Frames):
         return join_frames(values)
+    if isinstance(values[0], Tokens):
+        return join_tokens(values)
     if isinstance(values[0], dict):
         return {path: torch.cat([value[path] for value in values]) for path in values[0]}
     if isinstance(values[0], np.ndarray):
@@ -258,7 +262,7 @@ class Batch:
     def _columns(self) -> list[tuple[str, Any]]:
         """Return what has a row for each of B, by name."""
         columns = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "totals"]
-        return [(name, c) for name, c in columns if isinstance(c, Tensor | Frames | dict)]
+        return [(name, c) for name, c in columns if isinstance(c, Tensor | Frames | Tokens | dict)]
 
 
 @dataclass(frozen=True)

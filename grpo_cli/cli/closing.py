@@ -40,7 +40,42 @@ def show_evaluation(result: Words) -> None:
     if result.get("video"):
         lines.append(f"video {result['video']}")
     facts = Text("\n".join(lines), style="dim", overflow="fold")
-    _show(title, Group(_scores(result["eval"], threshold), Text(""), facts), "cyan")
+    of_words = any("pass_at_1" in score for score in result["eval"].values())
+    scores = _passes(result["eval"]) if of_words else _scores(result["eval"], threshold)
+    _show(title, Group(scores, Text(""), facts), "cyan")
+
+
+def show_answers(found: Words) -> None:
+    """Print answers to one prompt side by side, each under its reward and advantage."""
+    grid = Table(box=box.ROUNDED if is_terminal() else box.SIMPLE, show_lines=True)
+    values = zip(found["returns"], found["advantages"], found["lengths"], strict=True)
+    for number, (ret, advantage, length) in enumerate(values, 1):
+        colour = "green" if advantage > 0 else "red" if advantage < 0 else "dim"
+        head = f"#{number}  reward {ret:.2f}\nadvantage {advantage:+.2f}\n{length} tokens"
+        grid.add_column(Text(head, style=colour), overflow="fold")
+    grid.add_row(*(Text(answer or "(nothing)") for answer in found["answers"]))
+    show(Text(f"{found['env']}  ·  {found['mode']}", style="bold"), Text(found["prompt"]), grid)
+
+
+def _passes(scores: Mapping[str, Words]) -> Table:
+    """Tabulate what a language model's answers are worth, and how many pass."""
+    table = columns()
+    k = max(score["k"] for score in scores.values())
+    names = ["mode", "prompts", "mean reward", "95 % interval", "pass@1", f"pass@{k}", "length"]
+    for name in [*names, "truncated"]:
+        table.add_column(name, justify="left" if name == "mode" else "right", no_wrap=True)
+    for mode, score in scores.items():
+        share = [score["pass_at_1"], score["pass_at_k"] if score["k"] > 1 else None]
+        table.add_row(
+            mode,
+            str(score["episodes"]),
+            f"{score['mean_reward']:.3f}",
+            f"{score['ci_low']:.3f} to {score['ci_high']:.3f}",
+            *("" if x is None else f"{100 * x:.1f} %" for x in share),
+            f"{score['mean_length']:.1f}",
+            f"{100 * score['truncated_frac']:.1f} %",
+        )
+    return table
 
 
 def show_jobs(records: Sequence[Words]) -> None:
@@ -111,6 +146,7 @@ def _facts(summary: Words) -> list[tuple[str, str]]:
             f"{_duration(seconds)}, {summary['fps']:,.0f} steps/s, seed {summary['seed']}",
         ),
         ("run", run),
+        *([("model", summary["model"])] if "model" in summary else []),
         ("next", f"grpo eval ckpt={run}"),
         ("", f"grpo tensorboard {run}"),
         ("", f"{run}/report.html in a browser"),

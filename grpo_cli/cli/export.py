@@ -39,6 +39,8 @@ def export(
             show_json(found)
         elif quiet:
             typer.echo(found["out"])
+        elif conf.format == "hf":
+            typer.echo(f"{found['out']}\n  loads with transformers, an adapter with PEFT")
         else:
             typer.echo(
                 f"{found['out']}\n  does what the policy does on {found['states']:,} states of "

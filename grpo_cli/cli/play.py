@@ -39,6 +39,10 @@ def play(
             show_json(found)
         elif quiet:
             typer.echo(found["out"])
+        elif "answers" in found:
+            from grpo_cli.cli.closing import show_answers
+
+            show_answers(found)
         else:
             pairs = zip(found["returns"], found["lengths"], strict=True)
             typer.echo(found["out"] if found["out"] != "terminal" else found["env"])

@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from grpo_cli.config import build, wrappers
+from grpo_cli.config.build_text import absolute_model
 from grpo_cli.config.learner import absolute_reference
 from grpo_cli.config.schema import is_own
 
@@ -30,6 +31,8 @@ def name_absolutely(cfg: DictConfig) -> None:
     if "functions" in cfg.reward and not is_own(cfg.reward.name):
         for place in range(len(cfg.reward.functions)):
             _replace(cfg.reward.functions, place, build.absolute)
+    if cfg.policy.get("model") is not None:
+        _replace(cfg.policy, "model", absolute_model)
     if "reference" in cfg.kl:
         _replace(cfg.kl, "reference", absolute_reference)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from grpo_cli.config.schema import MISSING, _device, _key
 
-FORMATS = ("onnx", "torchscript", "safetensors", "hub")
+FORMATS = ("onnx", "torchscript", "safetensors", "hub", "hf")
 
 
 @dataclass
@@ -12,9 +12,9 @@ class ExportConf:
     """The words of `grpo export`."""
 
     ckpt: str = _key(MISSING, "a run, a checkpoint, <run>/best, or last or best of the newest run")
-    format: str = _key("onnx", "what to write", choices=FORMATS)
+    format: str = _key("onnx", "what to write; of a language model hf", choices=FORMATS)
     out: str | None = _key(
-        None, "the file, or for hub the folder; null: policy.onnx and the like in the run",
+        None, "the file, or for hub and hf the folder; null: policy.onnx and the like in the run",
         pattern=r".*[^/\\]", says="a file", optional=True,
     )  # fmt: skip
     repo: str | None = _key(

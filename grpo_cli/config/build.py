@@ -208,7 +208,10 @@ def build_sampler(
 
 
 def build_score(
-    words: Words, reward: weighted, survey: Callable[..., Any]
+    words: Words,
+    reward: weighted,
+    survey: Callable[..., Any],
+    over: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda advantage: advantage,
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Build `f(rollout) -> Scored`; returns it with the reward scaling, which may have a state.
 
@@ -216,6 +219,7 @@ def build_score(
         words: the whole config.
         reward: what a step is worth.
         survey: the learner's; what scoring has to know of the policy.
+        over: what the advantage sees of a rollout, `f(advantage) -> advantage`.
 
     Raises:
         ConfigError: a part does not exist, or its settings do not fit each other.
@@ -238,7 +242,7 @@ def build_score(
         advantages.score,
         reward_scaling=scaling,
         scope=words["reward_scaling"].get("scope", "batch"),
-        advantage=advantage,
+        advantage=over(advantage),
         gamma=words["gamma"],
         reward=reward,
         survey=partial(survey, needs=("score_norm",) if asks and takes else ()),

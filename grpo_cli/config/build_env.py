@@ -23,6 +23,11 @@ def build_env(words: dict[str, Any], view: View | None = None) -> EnvSource:
         GrpoError: it cannot be used.
     """
     env = words["env"]
+    if env["id"].startswith("text/"):
+        raise ConfigError(
+            f"env={env['id']} asks in words, and this is for environments of numbers",
+            "grpo train, eval, play and export take it",
+        )
     own = load_own(env["id"]) if ".py:" in env["id"] else None
     if own is None and ":" in env["id"]:
         _look_for_package(env["id"])

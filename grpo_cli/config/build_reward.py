@@ -1,5 +1,8 @@
 """From the node `reward` of a config to what an attempt is worth."""
 
+from collections.abc import Callable
+from typing import Any
+
 from grpo_cli import reward_functions
 from grpo_cli.config.build import Words, component
 from grpo_cli.config.build_lookahead import transition_reward
@@ -7,8 +10,19 @@ from grpo_cli.errors import ConfigError
 from grpo_cli.reward_functions import ENV_REWARD, weighted
 
 
-def build_reward(words: Words) -> weighted:
+def shipped_or_own(node: Words) -> Callable[..., Any]:
+    """Find the reward function that a node names."""
+    return component(reward_functions, node)
+
+
+def build_reward(
+    words: Words, load: Callable[[Words], Callable[..., Any]] = shipped_or_own
+) -> weighted:
     """Build what an attempt is worth, its functions loaded and checked.
+
+    Args:
+        words: the whole config.
+        load: finds the function that a node names.
 
     Raises:
         ConfigError: a function that does not exist or takes no rollout, or two of one name.
@@ -25,7 +39,7 @@ def build_reward(words: Words) -> weighted:
             f"reward.functions has two called {twice[0]}", "give each a name of its own"
         )
     parts = [node] if alone else [{"name": name} for name in names]
-    functions = [component(reward_functions, part) for part in parts]
+    functions = [load(part) for part in parts]
     named = dict(zip(labels, functions, strict=True))
     if alone:
         return weighted(functions=named)

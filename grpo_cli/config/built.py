@@ -12,11 +12,22 @@ from grpo_cli.config.build_env import build_env
 from grpo_cli.config.build_lookahead import MODES as LOOK_AHEAD
 from grpo_cli.config.build_lookahead import build_lookahead
 from grpo_cli.config.build_reward import build_reward
+from grpo_cli.config.build_text import (
+    build_text_env,
+    build_text_policy,
+    build_text_reward,
+    build_text_sampler,
+    pays,
+    speaks,
+    text_evaluator,
+)
 from grpo_cli.config.learner import build_learner
 from grpo_cli.envs import Backend, Bounds, EnvSource, Simulator
 from grpo_cli.errors import CheckpointError
+from grpo_cli.evaluate import Evaluator
 from grpo_cli.learner import Learner
 from grpo_cli.policies import Policy
+from grpo_cli.randomness import Use
 from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.sinks.view import View
 from grpo_cli.train import Progress, Sampler
@@ -40,6 +51,7 @@ class Built:
         scaling: the reward scaling, which may have a state.
         stop_at: mean reward that ends training, or None.
         ranks: the processes that train together.
+        evaluator: makes what scores the policy, where it is not played on `source`.
     """
 
     words: dict[str, Any]
@@ -52,6 +64,12 @@ class Built:
     scaling: object
     stop_at: float | None
     ranks: Ranks = ALONE
+    evaluator: Callable[[Use], Evaluator] | None = None
+
+    @property
+    def speaks(self) -> bool:
+        """The policy is a language model."""
+        return speaks(self.words)
 
     def checkpoint(self, at: Progress, metrics_bytes: int) -> Checkpoint:
         """Return all that a later `load` needs to go on from here, bit for bit.
@@ -135,6 +153,8 @@ def build_all(words: dict[str, Any], view: View, ranks: Ranks = ALONE) -> Built:
         GrpoError: the environment, the config or the computer does not allow it.
     """
     build.check_own(words)
+    if speaks(words):
+        return _build_text(words, view, ranks)
     reward = build_reward(words)
     device = build.build_device(words["device"], words["threads"], ranks.local)
     source = build_env(words, view)
@@ -153,6 +173,26 @@ def build_all(words: dict[str, Any], view: View, ranks: Ranks = ALONE) -> Built:
         words, source, policy, sampler, backend, learner,
         lambda rollout: score(bounds(rollout)), scaling,
         stop_at=build.stopping_return(words, source), ranks=ranks,
+    )  # fmt: skip
+
+
+def _build_text(words: dict[str, Any], view: View, ranks: Ranks) -> Built:
+    """Build the parts of a run of words."""
+    from grpo_cli.text.turns import by_turn
+
+    device = build.build_device(words["device"], words["threads"], ranks.local)
+    asks, source = build_text_env(words)
+    reward = build_text_reward(words, device, pays(asks))
+    policy = build_text_policy(words, device)
+    learned = sum(parameter.numel() for parameter in policy.parameters())
+    view.notice(f"model {words['policy']['model']}: {learned:,} weights learn")
+    sampler, backend = build_text_sampler(words, asks, reward, ranks)
+    learner = build_learner(words, policy, source, view.warn)
+    score, scaling = build.build_score(words, reward, learner.survey, by_turn)
+    return Built(
+        words, source, policy, sampler, backend, learner, score, scaling,
+        stop_at=build.stopping_return(words, source), ranks=ranks,
+        evaluator=lambda use: text_evaluator(words, asks, reward, use, ranks),
     )  # fmt: skip
 
 

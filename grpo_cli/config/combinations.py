@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from grpo_cli.config.combinations_text import check_text
 from grpo_cli.config.schema import is_own
 from grpo_cli.errors import ConfigError
 
@@ -29,6 +30,7 @@ def check_combinations(tree: Tree, choices: Tree) -> None:
     _check_kl(tree["kl"])
     _check_entropy(tree["entropy"])
     check_processes(tree["processes"], tree)
+    check_text(tree)
     _refuse(
         tree["policy"]["name"] == "recurrent" and tree["group"]["name"] in LOOK_AHEAD,
         f"group={tree['group']['name']} starts in the middle of episodes, and policy=recurrent "

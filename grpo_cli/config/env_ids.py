@@ -21,13 +21,17 @@ LIST = Path(__file__).with_name("env_ids.txt")
 
 MODULES = {
     "box2d": "Box2D", "mujoco": "mujoco", "atari": "ale_py", "minigrid": "minigrid",
+    "text": "transformers",
 }  # fmt: skip
 """Extras of grpo-cli that bring environments, and the module that tells whether one is there."""
 
 REGISTER = {"atari": "ale_py", "minigrid": "minigrid"}
 """Modules that register ids when they are imported; they may be imported without asking."""
 
-_PATTERNS = {"atari": r"ALE/.+", "minigrid": r"(MiniGrid|BabyAI)-.+"}
+_PATTERNS = {"atari": r"ALE/.+", "minigrid": r"(MiniGrid|BabyAI)-.+", "text": r"text/.+"}
+
+TEXT_TASKS = ("arithmetic", "blackjack", "copy", "countdown", "dataset", "jsonl")
+"""What `grpo_cli.text.ask` has; Gymnasium knows nothing of them."""
 
 FAMILIES = {"atari": "_atari", "minigrid": "_minigrid"}
 """Files of conf/env with what every environment of an extra needs in order to be trained on."""
@@ -174,6 +178,8 @@ def generated() -> Iterable[Listed]:
                 in_short(env.action_space),
             )
             env.close()
+    for task in TEXT_TASKS:
+        yield Listed(f"text/{task}", "text", "Text", "Text")
 
 
 def _extra_by(entry_point: str) -> str:

@@ -14,6 +14,7 @@ from grpo_cli.config.build_env import build_env
 from grpo_cli.config.built import require_env, take
 from grpo_cli.config.saved import open_config, parsed
 from grpo_cli.config.schema import EvalConf, TrainConf, is_own
+from grpo_cli.config.text_jobs import opened, text_export
 from grpo_cli.errors import CheckpointError, ConfigError, GrpoError
 from grpo_cli.evaluate import MODES, Evaluator
 from grpo_cli.evaluate_run import final_scores
@@ -40,6 +41,10 @@ def export_job(conf: ExportConf, *, view: View, trusted: bool) -> dict[str, Any]
     Raises:
         GrpoError: the run cannot be used, a package is missing, or the file does not do the same.
     """
+    if (speaker := opened(conf.ckpt, conf.env, "cpu", trusted)) is not None:
+        return text_export(speaker, conf, view=view)
+    if conf.format == "hf":
+        raise ConfigError("format=hf is for language models", "write format=hub")
     if conf.repo is not None and conf.format != "hub":
         raise ConfigError(f"repo={conf.repo} is for the Hub", "add format=hub, or leave it out")
     logged_in = conf.repo is not None and exports.token() is not None

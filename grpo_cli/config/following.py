@@ -154,6 +154,8 @@ def train_all(built: Built, parts: Parts, at: Progress | None) -> Progress:
 
 def evaluator(built: Built, use: Use) -> Evaluator:
     """Play where the training does: in worker processes if they were asked for."""
+    if built.evaluator is not None:
+        return built.evaluator(use)
     timeout_s = built.words["backend"].get("timeout_s")
     return Evaluator(built.source, built.words["seed"], use, timeout_s, built.ranks)
 

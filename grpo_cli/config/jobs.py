@@ -33,6 +33,7 @@ from grpo_cli.config.reporting import make_sinks, write_report
 from grpo_cli.config.resume import Resumed, same_run
 from grpo_cli.config.saved import MakeRun, fill, mark, open_config
 from grpo_cli.config.schema import EvalConf
+from grpo_cli.config.text_jobs import opened, save_model, text_eval
 from grpo_cli.config.tuning import tune
 from grpo_cli.config.values import seconds
 from grpo_cli.errors import CheckpointError, Stopped
@@ -230,6 +231,8 @@ def eval_job(conf: EvalConf, *, view: View, trusted: bool) -> dict[str, Any]:
         from grpo_cli.config.exporting import onnx_eval
 
         return onnx_eval(conf, view=view, trusted=trusted)
+    if (what := opened(conf.ckpt, conf.env, conf.device, trusted)) is not None:
+        return text_eval(what, conf, view=view)
     film = None if conf.video is None else video.plan(conf.video)
     run, path = rundir.find(conf.ckpt)
     named = set() if conf.env is None else {build.absolute(conf.env)}
@@ -273,6 +276,7 @@ def _summary(
     words: dict[str, Any], built: Built, run: RunFolder, at: Progress, trained_s: float
 ) -> dict[str, Any]:
     scores = score_all(built)
+    model = {"model": str(save_model(built.policy, run.path / "model"))} if built.speaks else {}
     worst = min(score["mean"] for score in scores.values())
     return {
         "run": str(run.path),
@@ -286,4 +290,5 @@ def _summary(
         "seed": words["seed"],
         "checkpoint": str(run.checkpoints / manifest.name(at.steps)),
         "eval": scores,
+        **model,
     }

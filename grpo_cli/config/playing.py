@@ -11,6 +11,7 @@ from grpo_cli.config.asks import PlayConf
 from grpo_cli.config.build_env import build_env
 from grpo_cli.config.built import require_env, take
 from grpo_cli.config.saved import open_config
+from grpo_cli.config.text_jobs import opened, text_play
 from grpo_cli.sinks.view import View
 from grpo_cli.video.files import Frame
 
@@ -29,6 +30,8 @@ def play_job(conf: PlayConf, *, view: View, trusted: bool) -> dict[str, Any]:
     Raises:
         GrpoError: the run cannot be used, or the environment cannot be drawn.
     """
+    if (what := opened(conf.ckpt, conf.env, conf.device, trusted)) is not None:
+        return text_play(what, conf, view=view)
     run, path = rundir.find(conf.ckpt)
     out = str(run.path / f"play.{conf.out}") if conf.out in ("mp4", "gif") else conf.out
     screen = video.Screen() if out == "terminal" else None

@@ -153,6 +153,10 @@ class EvalConf:
         None, "must be the run's env; naming it allows its own code to be imported", optional=True
     )
     device: str = _device()
+    k: int = _key(8, "text: answers to each prompt, for pass@k", "answers", low=1)
+    pass_at: float = _key(
+        1.0, "text: from this reward on an answer passes, where the task does not say", "reward"
+    )
     video: str | None = _key(
         None, "film of the first episodes, a .mp4 or .gif file; greedy unless mode=sampled",
         pattern=r"(?is).*[^/\\]\.(mp4|gif)", says="a file ending in .mp4 or .gif", optional=True,

@@ -141,10 +141,14 @@ def named_words(name: str, dirs: tuple[Path, ...] = ()) -> list[str]:
     raise ConfigError(f"no search space called {name}", guess or f"there are {enumerated(names)}")
 
 
+SPACES = {"atari": "pixels", "minigrid": "minigrid", "text": "text"}
+"""Extras whose environments have a space of their own."""
+
+
 def space_for(env_id: str) -> str:
     """Return the name of the space for an environment for which none was named."""
     extra = extra_of(env_id)
-    if extra in ("atari", "minigrid"):
-        return "pixels" if extra == "atari" else "minigrid"
+    if extra in SPACES:
+        return SPACES[extra]
     entry = listed().get(env_id)
     return "continuous" if entry is not None and entry.action.startswith("Box") else "control"

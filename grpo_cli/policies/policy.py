@@ -76,6 +76,10 @@ class Policy(nn.Module):
         """Where the parameters are."""
         return self.head.weight.device
 
+    def frozen(self) -> "Policy":
+        """Return a copy as it is now, that learns nothing."""
+        return copy.deepcopy(self).requires_grad_(False)
+
     @property
     def by_member(self) -> bool:
         """It must be shown whole members, for it remembers what came before."""

@@ -47,6 +47,11 @@ def _never_apart(dead: float, history: History) -> bool:
     return history.facts.noise_steps == 1 and least is not None and least > 0.8
 
 
+def _one_step(kl: float, history: History) -> bool:
+    # The only gradient step of an update begins at the policy that acted: it measures exactly 0.
+    return kl == 0 and history.facts.epochs == 1
+
+
 def _too_short(dead: float, history: History) -> bool:
     least = history.least("group/frac_reward_zero_std", SHORT)
     return history.facts.horizon is not None and least is not None and least > 0.95
@@ -106,7 +111,7 @@ RULES: tuple[Rule, ...] = (
         "standing still",
         "train/approx_kl",
         # Near the end a linear schedule has brought lr, and with it every step, close to 0.
-        lambda x, h: abs(x) < 1e-6 and h.progress < 0.9 and _below_goal(h),
+        lambda x, h: abs(x) < 1e-6 and h.progress < 0.9 and _below_goal(h) and not _one_step(x, h),
         lambda x, h: f"the policy hardly moves (KL {number(x)}): raise lr",
     ),
 )

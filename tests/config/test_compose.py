@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from grpo_cli.config import files
+from grpo_cli.config import env_ids, files
 from grpo_cli.config.compose import compose, compose_all
 from grpo_cli.config.multirun import run
 from grpo_cli.config.schema import COMPONENTS, GROUPS
@@ -14,9 +14,14 @@ from grpo_cli.errors import ConfigError, GrpoError, MissingPackage
 
 CARTPOLE = "env=CartPole-v1"
 
-# Chosen together, as far as they take turns; presets are in test_preset_files.
+ALONE = [("loss", "all_action"), ("policy", "text")]
+# Chosen together, as far as they take turns; presets are in test_preset_files, words below.
 TOGETHER = {
-    group: [name for name in files.choices(group) if (group, name) != ("loss", "all_action")]
+    group: [
+        name
+        for name in files.choices(group)
+        if (group, name) not in ALONE and not name.startswith("text/")
+    ]
     for group in GROUPS
     if group not in ("group", "preset", "experiment")
 }
@@ -28,7 +33,7 @@ EVERY_CHOICE = [
             for turn in range(max(map(len, TOGETHER.values())))
         )
     ),
-    *([CARTPOLE, f"group={name}"] for name in files.choices("group")),
+    *([CARTPOLE, f"group={name}"] for name in files.choices("group") if name != "text"),
     [CARTPOLE, "loss=all_action", "group=candidates", "group.actions=all"],
 ]
 
@@ -42,6 +47,20 @@ def refused(*words: str) -> GrpoError:
 @pytest.mark.parametrize("words", EVERY_CHOICE, ids=" ".join)
 def test_every_shipped_choice_composes(words: list[str]):
     assert compose(words)
+
+
+@pytest.mark.parametrize("name", [n for n in files.choices("env") if n.startswith("text/")])
+def test_every_text_task_composes(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(env_ids.MODULES, "text", "json")  # whether or not the extra is installed
+    cfg = compose([f"env={name}", "policy.model=any", "env.kwargs.file=f", "env.kwargs.path=p"])
+    assert (cfg.group.name, cfg.policy.name, cfg.env.id) == ("text", "text", name)
+
+
+def test_a_text_task_without_its_packages_says_which_extra(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(env_ids.MODULES, "text", "no_such_module")
+    error = refused("env=text/copy", "policy.model=any")
+    assert isinstance(error, MissingPackage)
+    assert error.fix == "pip install 'grpo-cli[text]'"
 
 
 @pytest.mark.parametrize(

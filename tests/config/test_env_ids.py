@@ -17,10 +17,13 @@ def test_the_list_holds_what_is_registered():
     """Making all 569 takes a minute; that their spaces are those of the list is the slow test."""
     for env_id in ("ALE/any", "MiniGrid-any", "grpo/any"):
         env_ids.import_package(env_id)
-    missing = set(env_ids.listed_ids()) - set(gymnasium.registry)
+    words = {f"text/{task}" for task in env_ids.TEXT_TASKS}
+    missing = set(env_ids.listed_ids()) - set(gymnasium.registry) - words
     if missing:
         pytest.skip(f"other packages than the list was made with: {sorted(missing)[:9]}")
     for entry in env_ids.listed().values():
+        if entry.id in words:
+            continue
         assert env_ids._extra_by(gymnasium.spec(entry.id).entry_point) == entry.extra
 
 

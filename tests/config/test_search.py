@@ -82,7 +82,7 @@ def test_every_shipped_space_can_be_drawn_from(name):
 def test_the_space_follows_from_the_family():
     known = {
         "CartPole-v1": "control", "Pendulum-v1": "continuous", "ALE/Pong-v5": "pixels",
-        "MiniGrid-Empty-8x8-v0": "minigrid", "./my.py:Env": "control",
+        "MiniGrid-Empty-8x8-v0": "minigrid", "text/copy": "text", "./my.py:Env": "control",
     }  # fmt: skip
     assert {name: space_for(name) for name in known} == known
 

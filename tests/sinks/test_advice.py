@@ -119,3 +119,10 @@ def test_a_negative_differential_entropy_is_no_fault():
 
 def test_without_known_epochs_the_kl_stop_is_not_guessed():
     assert advise(run({"train/epochs": 1.0}, facts=replace(FACTS, epochs=None))) is None
+
+
+def test_an_update_of_one_step_measures_no_kl():
+    one = replace(FACTS, epochs=1)
+    assert advise(run({"train/approx_kl": 0.0}, facts=one)) is None
+    assert advise(run({"train/approx_kl": 1e-8}, facts=one)) == CASES["standing still"][1]
+    assert "hardly moves" in str(advise(run({"train/approx_kl": 0.0})))
