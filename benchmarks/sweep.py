@@ -152,7 +152,7 @@ def workers(home: Path) -> Found:
     `serial_s` is what a sweep takes beyond its trials, one after the other; with quiet cores two
     workers would be over two processes by its share, whatever else the computer does meanwhile.
     """
-    size = [*QUICK, "total_steps=20000", "sweep.pruner=none", f"lr={','.join(RATES)}"]
+    size = [*QUICK, "total_steps=60000", "sweep.pruner=none", f"lr={','.join(RATES)}"]
     size += ["seed=0", "stop_at=none"]
 
     def sweep(count: int, turn: int) -> float:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -202,11 +202,14 @@ def profile(members: int) -> str:
     return f"env=CartPole-v1 group_size=8 num_groups={members // 8} {STEPS}"
 
 
-def measure(times: int) -> Iterable[tuple[str, Any]]:
-    """Measure everything, the compared ones in turn; yields name and result."""
+def plain() -> float:
+    """Return steps/s of one plain CartPole: what a computer's other figures are read in."""
     with tempfile.TemporaryDirectory() as folder:
-        yield "plain env, steps/s", plain_env(folder)
-    yield "bound", {members: bound(members) for members in MEMBERS}
+        return plain_env(folder)
+
+
+def throughput(times: int) -> dict[str, dict[str, list[float]]]:
+    """Return lowest, median and highest of the compared runs, made in turn."""
     sides: dict[str, Callable[[], dict[str, float]]] = {
         f"{members} members": lambda members=members: ours(
             f"{profile(members)} total_steps={MEMBERS[members]} eval_every=50000 stop_at=none"
@@ -221,22 +224,31 @@ def measure(times: int) -> Iterable[tuple[str, Any]]:
     }
     sides["SB3 PPO, CartPole-v1"] = ppo
     turns = [{name: side() for name, side in sides.items()} for _ in range(times)]
-    yield "throughput", {name: _middle([turn[name] for turn in turns]) for name in sides}
-    yield "shares", {name: share(*run) for name, run in SHARES.items()}
-    yield (
-        "members",
-        {size: cost(f"{profile(size)} group.horizon=100", 200 * size + 100_000) for size in SIZES},
-    )
-    yield (
-        "rows",
-        {
-            rows: cost(f"env=CartPole-v1 {WINDOWS} group_size={rows // 8} {STEPS}", 4 * rows)
-            for rows in ROWS
-        },
-    )
+    return {name: _middle([turn[name] for turn in turns]) for name in sides}
+
+
+def pixels() -> dict[str, dict[str, float]]:
+    """Return the speed of a convolutional policy on every device that there is."""
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    yield "pixels", {device: ours(f"{PIXELS} device={device}") for device in devices}
-    yield "memory", memory(UPDATES)
+    return {device: ours(f"{PIXELS} device={device}") for device in devices}
+
+
+PARTS: dict[str, Callable[[int], Any]] = {
+    "plain env, steps/s": lambda _: plain(),
+    "bound": lambda _: {str(members): bound(members) for members in MEMBERS},
+    "throughput": throughput,
+    "shares": lambda _: {name: share(*run) for name, run in SHARES.items()},
+    "members": lambda _: {
+        str(size): cost(f"{profile(size)} group.horizon=100", 200 * size + 100_000)
+        for size in SIZES
+    },
+    "rows": lambda _: {
+        str(rows): cost(f"env=CartPole-v1 {WINDOWS} group_size={rows // 8} {STEPS}", 4 * rows)
+        for rows in ROWS
+    },
+    "pixels": lambda _: pixels(),
+    "memory": lambda _: memory(UPDATES),
+}
 
 
 def _middle(found: list[dict[str, float]]) -> dict[str, list[float]]:
@@ -251,18 +263,16 @@ def main() -> None:
     """Measure, keep, write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--times", type=int, default=3, help="turns of what is compared")
-    parser.add_argument("--page", action="store_true", help="only write the page")
+    parser.add_argument("--parts", nargs="*", default=list(PARTS), help="the rest stays as it is")
     options = parser.parse_args()
-    if not options.page:
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-        torch.set_num_threads(1)
-        found: dict[str, Any] = {
-            "date": datetime.now(UTC).date().isoformat(), "torch": torch.__version__
-        }  # fmt: skip
-        for name, result in measure(options.times):
-            found[name] = result
-            print(name, json.dumps(result), flush=True)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    torch.set_num_threads(1)
+    found: dict[str, Any] = json.loads(FILE.read_text()) if FILE.exists() else {}
+    found |= {"date": datetime.now(UTC).date().isoformat(), "torch": torch.__version__}
+    for name in options.parts:
+        found[name] = PARTS[name](options.times)
+        print(name, json.dumps(found[name]), flush=True)
         FILE.write_text(json.dumps(found, indent=1) + "\n")
     PAGE.write_text(page(json.loads(FILE.read_text())))
 
