@@ -127,7 +127,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         "seeds, and how many seeds. **Bold**: every seed's curve is above the tuned file's best",
         "seed's; *italic*: below its worst. Every simulator step counts; nothing stops early. With",
         "`group.horizon` the curve is the return of what was played, lower by itself: compare the",
-        f"greedy means there. *One set for all* has {PATIENCE} times the budget.",
+        f"greedy means there. *One set for all* has {PATIENCE} times the budget, and besides what it",
+        f"says `{UNTUNED}`.",
         "Made by `python benchmarks/study.py` from `benchmarks/results/study.json`; what follows",
         "from it is in [LOG.md](LOG.md).",
         "",
@@ -136,10 +137,9 @@ def table(rows: list[dict[str, Any]]) -> str:
     ]
     for name, words in settings("CartPole-v1"):
         cells = [_cell(rows, env, words) for env in BUDGETS]
+        said = words.removeprefix(UNTUNED).strip()
         if any(cells):
-            lines.append(
-                f"| {name} | {f'`{words}`' if words else ''} | " + " | ".join(cells) + " |"
-            )
+            lines.append(f"| {name} | {f'`{said}`' if said else ''} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

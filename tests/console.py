@@ -51,6 +51,8 @@ NOT_TYPED = {
     "mlflow": "sinks/test_trackers.py",
     "postgresql://": "needs a server: sweep/test_postgresql.py",
     "./my_": "your own files: docs/own.md has some",
+    "policy.model": "needs transformers and a model: tests/text",
+    "make_model.py": "needs transformers: tests/text",
 }
 
 

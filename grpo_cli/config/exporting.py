@@ -41,12 +41,12 @@ def export_job(conf: ExportConf, *, view: View, trusted: bool) -> dict[str, Any]
     Raises:
         GrpoError: the run cannot be used, a package is missing, or the file does not do the same.
     """
+    if conf.repo is not None and conf.format != "hub":
+        raise ConfigError(f"repo={conf.repo} is for the Hub", "add format=hub, or leave it out")
     if (speaker := opened(conf.ckpt, conf.env, "cpu", trusted)) is not None:
         return text_export(speaker, conf, view=view)
     if conf.format == "hf":
         raise ConfigError("format=hf is for language models", "write format=hub")
-    if conf.repo is not None and conf.format != "hub":
-        raise ConfigError(f"repo={conf.repo} is for the Hub", "add format=hub, or leave it out")
     logged_in = conf.repo is not None and exports.token() is not None
     run, path = rundir.find(conf.ckpt)
     named = set() if conf.env is None else {build.absolute(conf.env)}
