@@ -102,9 +102,10 @@ def _beside(ours: list[Run], theirs: list[Run], clock: str) -> str:
 
 def _verdict(runs: Runs, name: str) -> tuple[str, float]:
     ours, theirs = ([r["points"][-1]["greedy"] for r in runs[side]] for side in (name, RIVAL))
-    # Without a random policy: PPO's when it was looked at first.
-    rows = runs.get(RANDOM) or runs[RIVAL]
-    return verdict(ours, theirs, float(np.mean([run["points"][0]["sampled"] for run in rows])))
+    if RANDOM not in runs:
+        return "undecided", float("nan")
+    chance = float(np.mean([run["points"][0]["sampled"] for run in runs[RANDOM]]))
+    return verdict(ours, theirs, chance)
 
 
 def section(task: Task, runs: Runs) -> list[str]:
