@@ -67,7 +67,7 @@ def kills(home: Path) -> Found:
     """Kill a sweep ten times at random moments; each number has to be there once."""
     count, times, chance = 14, 10, random.Random(0)
     words = ["sweep", *QUICK, *SPACE, f"sweep.trials={count}", "sweep.workers=2", "sweep.name=kill"]
-    words += ["sweep.pruner=none", "save_every=500"]
+    words += ["sweep.pruner=none", "save_every=500", "total_steps=60000"]  # ten kills find work
     hits, orphans, tried = 0, 0, {}
     while hits < times:
         process = start(home, *words)
