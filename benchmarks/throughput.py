@@ -19,14 +19,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 
 sys.path.insert(0, str(Path(__file__).parent / "duel"))
 from sides import SIDES, interpreter  # type: ignore[import-not-found]
 from speed import ONE_THREAD, grpo, plain_env
 from throughput_page import page
+
+from grpo_cli.envs import NativeCartPole
 
 HERE = Path(__file__).parent
 FILE, PAGE = HERE / "results" / "throughput.json", HERE.parent / "docs" / "throughput.md"
@@ -119,17 +121,17 @@ def best(call: Callable[[], object], seconds: float = 1.0) -> float:
 def bound(members: int, epochs: int = 4) -> dict[str, float]:
     """Return microseconds an env step of the parts nobody can do without, and the bound in steps/s.
 
-    The environment is Gymnasium's vector CartPole; the network's products run at the speed that
+    The environment is CartPole's equations; the network's products run at the speed that
     one product of 1,024 x 64 and 64 x 64 has on this computer, forward once for acting and once an
     epoch, backward (two products a layer, none for the first layer's input) once an epoch.
     """
-    vector = CartPoleVectorEnv(members, max_episode_steps=2**31 - 1)
-    vector.reset(seed=0)
-    action = np.zeros(members, dtype=np.int64)
+    native = NativeCartPole(lambda: gym.make("CartPole-v1"), members, 500)
+    everyone, action = np.arange(members), np.zeros(members, dtype=np.int64)
+    upright = np.zeros((members, 5))
 
     def step() -> None:
-        vector.step(action)
-        vector.state = np.zeros((4, members))  # nobody falls
+        native.restore(everyone, upright)  # nobody falls
+        native.step(everyone, action)
 
     a, b = torch.randn(1024, 64), torch.randn(64, 64)
     a_second = 2 * 1024 * 64 * 64 / best(lambda: torch.mm(a, b))

@@ -36,7 +36,7 @@ def page(found: dict[str, Any]) -> str:
         "",
         "## The bound",
         "",
-        "What nobody can do without, in us an env step: Gymnasium's vector CartPole, and a network",
+        "What nobody can do without, in us an env step: CartPole's equations, and a network",
         "whose products run at the speed of one of 1,024 x 64 by 64 x 64; forward once to act,",
         "forward and backward in four epochs. No activation, loss, optimizer, copy or evaluation.",
         "",

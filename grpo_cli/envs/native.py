@@ -1,8 +1,8 @@
-"""Backend `native`: Gymnasium's own vector CartPole, all members in one NumPy step.
+"""Backend `native`: CartPole's equations for all members in one NumPy step.
 
-Starts come from the plain environment's reset, one seed at a time, so a member starts exactly
-where it would on `sync`. The vector environment would reset by itself and step the finished too;
-here its state is narrowed to the members that still live, so nothing idle is computed.
+Gymnasium's vector CartPole also checks actions, resets by itself and steps the finished, which
+takes as long as the equations do; a test holds the two together bit for bit. Starts come from the
+plain environment's reset, one seed at a time, so a member starts exactly where it would on `sync`.
 """
 
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.classic_control.cartpole import CartPoleEnv, CartPoleVectorEnv
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from numpy.typing import NDArray
 
 from grpo_cli.clock import part
-from grpo_cli.rollout import Ints
+from grpo_cli.rollout import Floats, Ints
 
 # Wrappers that change nothing here: the time limit is counted apart.
 TRANSPARENT = (TimeLimit, OrderEnforcing, PassiveEnvChecker)
@@ -27,10 +27,10 @@ PHYSICS = (
 
 
 class NativeCartPole:
-    """`CartPoleVectorEnv` behind the backend contract.
+    """CartPole behind the backend contract.
 
     Args:
-        make: makes one plain CartPole.
+        make: makes one plain CartPole, an unchanged one.
         num_members: how many live side by side.
         max_steps: time limit in steps.
     """
@@ -41,9 +41,13 @@ class NativeCartPole:
 
     def __init__(self, make: Callable[[], gym.Env], num_members: int, max_steps: int) -> None:
         self._plain = make()
-        # Its own counter never ends a member: the time limit is counted here.
-        self._vector = CartPoleVectorEnv(num_members, max_episode_steps=2**31 - 1)
+        core = self._plain.unwrapped
+        if not isinstance(core, CartPoleEnv):
+            raise TypeError(f"not a CartPole: {core}")
+        self._core = core
+        self._force = np.array([-core.force_mag, core.force_mag])
         self._max_steps = max_steps
+        self._state = np.zeros((4, num_members))  # cart, its speed, pole, its speed
         self._alive = np.arange(num_members)
         self._elapsed = np.zeros(num_members, dtype=np.int64)
 
@@ -61,11 +65,10 @@ class NativeCartPole:
     def reset(self, seeds: Ints) -> NDArray:
         """Set M members to the starts of their seeds; observations [M, 4]."""
         drawn, place = np.unique(seeds, return_inverse=True)
-        starts = np.stack([self._start(int(seed)) for seed in drawn], axis=1)
-        self._set(starts[:, place])
+        self._state = np.stack([self._start(int(seed)) for seed in drawn], axis=1)[:, place]
         self._alive = np.arange(len(seeds))
         self._elapsed = np.zeros(len(seeds), dtype=np.int64)
-        return starts[:, place].T.astype(np.float32)
+        return self._state.T.astype(np.float32)
 
     @part("env step")
     def step(
@@ -74,13 +77,31 @@ class NativeCartPole:
         """Step the named members, a subset of those of the last call; see `Sync.step`."""
         if len(ids) != len(self._alive):
             keep = np.isin(self._alive, ids, assume_unique=True)
-            self._set(self._state[:, keep])
-            self._alive, self._elapsed = ids, self._elapsed[keep]
-        self._vector.prev_done[:] = False
-        obs, reward, terminated, _, _ = self._vector.step(actions)
+            self._state, self._elapsed = self._state[:, keep], self._elapsed[keep]
+            self._alive = ids
+        self._move(self._force[actions])
         self._elapsed += 1
+        cart, _, pole, _ = np.abs(self._state)
+        core = self._core
+        terminated = (cart > core.x_threshold) | (pole > core.theta_threshold_radians)
         truncated = self._elapsed >= self._max_steps
-        return obs, reward.astype(np.float64), terminated, truncated, []
+        return self._state.T.astype(np.float32), np.ones(len(ids)), terminated, truncated, []
+
+    def _move(self, force: Floats) -> None:
+        """Go on by one of Euler's steps, `CartPoleEnv.step`'s operations in their order."""
+        core = self._core
+        _, _, pole, speed = self._state
+        cos, sin = np.cos(pole), np.sin(pole)
+        temp = (force + core.polemass_length * np.square(speed) * sin) / core.total_mass
+        turn = (core.gravity * sin - cos * temp) / (
+            core.length * (4.0 / 3.0 - core.masspole * np.square(cos) / core.total_mass)
+        )
+        push = temp - core.polemass_length * turn * cos / core.total_mass
+        change = np.empty_like(self._state)
+        change[::2] = self._state[1::2]
+        change[1], change[3] = push, turn
+        change *= core.tau
+        self._state = self._state + change
 
     @part("save and restore")
     def save(self, ids: Ints) -> NDArray:
@@ -91,35 +112,14 @@ class NativeCartPole:
     @part("save and restore")
     def restore(self, ids: Ints, states: NDArray) -> None:
         """Hold these states, and no others, under ascending ids."""
-        self._set(np.ascontiguousarray(states[:, :4].T))
+        self._state = np.ascontiguousarray(states[:, :4].T)
         self._alive, self._elapsed = ids, states[:, 4].astype(np.int64)
 
     def close(self) -> None:
-        """Close both environments."""
+        """Close the plain environment."""
         self._plain.close()
-        self._vector.close()
 
-    @property
-    def _state(self) -> NDArray:
-        state = self._vector.state
-        if state is None:
-            raise RuntimeError("step before reset")
-        return state
-
-    def _start(self, seed: int) -> NDArray[np.float64]:
+    def _start(self, seed: int) -> Floats:
         """Return the state [4] in which the plain environment starts with this seed."""
         self._plain.reset(seed=seed)
-        core = self._plain.unwrapped
-        if not isinstance(core, CartPoleEnv):
-            raise TypeError(f"not a CartPole: {core}")
-        return np.array(core.state, dtype=np.float64)
-
-    def _set(self, state: NDArray) -> None:
-        """Make the vector environment hold exactly these members, [4, M]."""
-        width = state.shape[1]
-        vector = self._vector
-        vector.num_envs = width
-        vector.action_space = gym.vector.utils.batch_space(vector.single_action_space, width)
-        vector.state = state
-        vector.steps = np.zeros(width, dtype=np.int32)
-        vector.prev_done = np.zeros(width, dtype=np.bool_)
+        return np.array(self._core.state, dtype=np.float64)

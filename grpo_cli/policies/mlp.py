@@ -129,14 +129,14 @@ class NumpyMlp:
         x = self._flat.numpy(obs if self._normaliser is None else self._normaliser.numpy(obs))
         seen = [x]
         for weight, bias in zip(self._weights[:-1], self._biases[:-1], strict=True):
-            x = x @ weight.T
+            x = np.dot(x, weight.T)
             x += bias
             self._activate(x, out=x)
             seen.append(x)
         # Lies by columns: sums over a few outputs are then sums of whole columns.
-        outputs = self._weights[-1] @ x.T
+        outputs = np.dot(x, self._weights[-1].T).T.copy()
         outputs += self._biases[-1][:, None]
-        return outputs.T, seen  # type: ignore[return-value]  # the stubs lose float32 in matmul
+        return outputs.T, seen
 
     def backward(self, g: Array, seen: list[Array]) -> None:
         """Set the gradients of weights and biases.
