@@ -16,13 +16,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import parts_of_update
+from cpu import cpu_us
+from learn import ONE_THREAD
 
 from grpo_cli.config import build
 from grpo_cli.config.built import build_all
@@ -30,7 +31,6 @@ from grpo_cli.config.compose import compose
 from grpo_cli.sinks.view import View
 
 RESULTS = Path(__file__).parent / "results"
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 LANDER = "env=LunarLander-v3 stop_at=none eval_every=1000000000 save_every=1000000000 "
 LANDER += "eval.episodes=2 eval.final_episodes=2 sinks=[]"
 SKIP = 2  # updates that import, allocate and fill caches
@@ -70,40 +70,6 @@ def share(lines: list[dict[str, Any]], name: str) -> float:
     return spent / sum(line["time/sample_s"] + line["time/update_s"] for line in lines[SKIP:])
 
 
-def cpu_us(words: str, folder: str, core: int) -> float:
-    """CPU microseconds of all processes of a training for each env step, pinned to one core.
-
-    What waits uses none, so it says what learning in two processes costs beside learning in one,
-    on a computer that others use as well. It is looked at whenever an update has been logged.
-    """
-    command = ["taskset", "-c", str(core), sys.executable, "-m", "grpo_cli", "train", "-q"]
-    environment = {**os.environ, **ONE_THREAD}
-    process = subprocess.Popen(
-        [*command, *words.split()], cwd=folder, env=environment, stdout=subprocess.DEVNULL
-    )
-    name = next(w.removeprefix("name=") for w in words.split() if w.startswith("name="))
-    seen: list[tuple[int, float]] = []
-    while process.poll() is None:
-        for path in Path(folder).glob(f"runs/*/{name}-*/metrics.jsonl"):
-            lines = path.read_text().splitlines()
-            if len(lines) > len(seen) and lines[-1].endswith("}"):
-                seen += [(json.loads(lines[-1])["step"], _cpu_s(process.pid))] * (
-                    len(lines) - len(seen)
-                )
-        time.sleep(0.02)
-    (first, before), (last, after) = seen[SKIP - 1], seen[-1]
-    return 1e6 * (after - before) / (last - first)
-
-
-def _cpu_s(pid: int) -> float:
-    """CPU seconds of a process and of those that it started."""
-    place = Path(f"/proc/{pid}")
-    fields = (place / "stat").read_text().rpartition(")")[2].split()
-    children = (place / f"task/{pid}/children").read_text().split()
-    own = sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
-    return own + sum(_cpu_s(int(child)) for child in children)
-
-
 def cost(groups: int, updates: int, times: int, core: int) -> dict[str, Any]:
     """CPU microseconds for each env step: one process, two with its groups, two with twice them."""
     kinds = {
@@ -118,7 +84,7 @@ def cost(groups: int, updates: int, times: int, core: int) -> dict[str, Any]:
             steps = times_as_many * groups * ROWS_OF_GROUP * (updates + SKIP)
             given = f"{LANDER} {words} seed={seed} total_steps={steps} name=z"
             with tempfile.TemporaryDirectory() as folder:
-                found[name].append(cpu_us(given, folder, core))
+                found[name].append(cpu_us(given, folder, core, SKIP))
         balance["strong"].append(even(groups, seed))
         balance["weak"].append(even(2 * groups, seed))
         print(groups, {name: round(values[-1], 1) for name, values in found.items()}, flush=True)

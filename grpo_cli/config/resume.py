@@ -187,7 +187,7 @@ def _change(cfg: DictConfig, word: str) -> None:
     forced = key.startswith("env.kwargs.")
     if override.is_sweep_override() or (override.type != OverrideType.CHANGE and not forced):
         raise ConfigError(f"a resumed run cannot take the word {word}", "write key=value")
-    if key in GROUPS and not (key == "sinks" and value == []):
+    if key in GROUPS:
         _choose(cfg, key, [choice for _, choice in chosen])
         return
     leaves = dict(files.leaves(_tree(cfg)))
@@ -197,7 +197,7 @@ def _change(cfg: DictConfig, word: str) -> None:
     elif key in leaves:
         expected = Expected.of_default(leaves[key], COMPONENT_RULES.get(key, Rule()))
         expected.check(key, value)
-    elif not forced and key != "sinks":
+    elif not forced:
         raise unknown_key(key, [*entries, *leaves])
     OmegaConf.update(cfg, key, value, merge=False, force_add=True)
 

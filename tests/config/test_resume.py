@@ -115,6 +115,15 @@ def test_a_change_that_moves_the_policy_is_asked_for(words, says):
     assert says.split()[-1] in resumed.changed
 
 
+def test_sinks_are_taken_away_and_given_back():
+    run = begin("sinks=[]")
+    go_on(run, "sinks=[]", "total_steps=600", allow=True)
+    go_on(run, "sinks=[tensorboard]", "total_steps=800", allow=True)
+    assert list(run.rglob("events.out.*"))
+    go_on(run, "sinks=[]", "total_steps=1000", allow=True)
+    assert "sinks: {}" in (run / "config.yaml").read_text()
+
+
 @pytest.mark.parametrize(
     ("word", "says"),
     [
