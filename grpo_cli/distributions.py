@@ -74,10 +74,14 @@ class Family(Density, Protocol):
 
 @runtime_checkable
 class Differentiated(Protocol):
-    """A family whose score, the gradient of its log-probability, is written out."""
+    """A family whose gradients by the parameters are written out."""
 
     def score(self, params: Array, action: NDArray) -> tuple[Array, Array]:
-        """Return log-probabilities [B], and their gradient by the parameters, [B, P]."""
+        """Return log-probabilities [B], and their gradient, the score, [B, P]."""
+        ...
+
+    def entropy_slope(self, params: Array) -> tuple[Array, Array]:
+        """Return entropies [B], and their gradient, [B, P]."""
         ...
 
 
@@ -117,6 +121,14 @@ class Categorical:
         score /= -total[:, None]
         score[chosen] += 1
         return shifted[chosen] - np.log(total), score
+
+    def entropy_slope(self, params: Array) -> tuple[Array, Array]:
+        """Return the exact entropy H, and -p (log p + H)."""
+        logp = params - params.max(axis=1, keepdims=True)
+        logp -= np.log(np.exp(logp).sum(axis=1, keepdims=True))
+        p = np.exp(logp)
+        entropy = -(p * logp).sum(axis=1)
+        return entropy, -p * (logp + entropy[:, None])
 
     def entropy(self, params: Tensor) -> Tensor:
         """Return the exact entropy."""
@@ -201,6 +213,20 @@ class Gaussian:
             logprob -= _log_slope_numpy(action).sum(axis=1)
         return logprob, np.concatenate([z * np.exp(-log_std), z * z - 1], axis=1)
 
+    def entropy_slope(self, params: Array) -> tuple[Array, Array]:
+        """Return what `entropy` does; its gradient is 1 by a log-std, 0 by a mean, but for tanh."""
+        mean, log_std = params[:, : self.size], params[:, self.size :]
+        entropy = (log_std + 0.5 + HALF_LOG_2PI).sum(axis=1)
+        by_mean, by_log_std = np.zeros_like(mean), np.ones_like(log_std)
+        for node, weight in zip(*HERMITE, strict=True) if self.squash else ():
+            reach = np.exp(log_std) * np.float32(node)
+            draw = mean + reach
+            entropy += np.float32(weight) * _log_slope_numpy(draw).sum(axis=1)
+            turn = np.float32(-2 * weight) * np.tanh(draw)
+            by_mean += turn
+            by_log_std += turn * reach
+        return entropy, np.concatenate([by_mean, by_log_std], axis=1)
+
     def entropy(self, params: Tensor) -> Tensor:
         """Return the differential entropy; for tanh by 16-point Gauss-Hermite quadrature."""
         mean, log_std = params.split(self.size, dim=1)
@@ -223,36 +249,6 @@ class Gaussian:
         """Return that with respect to the means in units of the std: the sum of z^2."""
         mean, log_std = params.split(self.size, dim=1)
         return ((action - mean) * (-log_std).exp()).square().sum(dim=1)
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """Distributions that are known only at the actions taken.
-
-    The parameters are [B, 2]: the log-probability of the row's action now, and when it was taken
-    (a constant). Entropy and divergence are estimates whose plain gradient is unbiased: they carry
-    the ratio r = now / then inside. A bare -logp or logp - logp_ref, put into a loss, has a
-    gradient of expectation zero where the policy still is the one that acted.
-    """
-
-    def logprob(self, params: Tensor, action: Tensor) -> Tensor:
-        """Return what is known; the action is not needed."""
-        return params[:, 0]
-
-    def entropy(self, params: Tensor) -> Tensor:
-        """Return -r logp + (r - 1), whose gradient is -r logp grad(logp)."""
-        ratio = (params[:, 0] - params[:, 1]).exp()
-        return ratio - 1 - ratio * params[:, 0]
-
-    def kl(self, params: Tensor, other: Tensor) -> Tensor:
-        """Return r (exp(-d) - 1 + d), d = logp - logp_ref, whose gradient is r d grad(logp).
-
-        Source: Schulman 2020, "Approximating KL divergence"; the ratio makes k3's gradient that of
-        the reverse divergence (DeepSeek-V3.2, arXiv:2512.02556, section 3.1).
-        """
-        ratio = (params[:, 0] - params[:, 1]).exp()
-        gap = params[:, 0] - other[:, 0]
-        return ratio * (torch.expm1(-gap) + gap)
 
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)

@@ -12,12 +12,14 @@ from functools import partial
 from inspect import signature
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from grpo_cli.clock import part
 from grpo_cli.distributions import Differentiated, Outlook
+from grpo_cli.entropy import bonus
 from grpo_cli.losses.clip import clip, clip_slope
 from grpo_cli.objective import Learns, Objective
 from grpo_cli.policies import Policy
@@ -30,6 +32,9 @@ Gradient = Callable[[Batch], tuple[Tensor | float, dict[str, Mean]]]
 
 Tensors, or floats where nothing was computed on a device: all of one kind.
 """
+
+SlopeOf = Callable[..., tuple[float, NDArray, dict[str, Mean]]]
+"""Gives a loss, its derivative by log-probabilities [B] and what was measured: `clip_slope`."""
 
 
 @runtime_checkable
@@ -56,28 +61,30 @@ def gradient_of(policy: Learns, objective: Objective) -> Gradient:
 
     It is written out for fully connected layers on the CPU with an activation that `NumpyMlp`
     knows, a distribution that is `Differentiated`, and `clip` of single steps, averaged over them,
-    with no penalty or bonus.
+    with no penalty.
     """
     settings = _settings_of_clip(objective)
     if settings is not None and isinstance(policy, Policy) and policy.is_written_out:
         family, names = policy.family, ("eps_low", "eps_high", "delta")
         if isinstance(family, Differentiated):
             slope = partial(clip_slope, **{name: settings[name] for name in names})
-            return partial(written_out, policy, family, slope)
+            return partial(written_out, policy, family, slope, objective.entropy_coef)
     if isinstance(policy, InParts) and policy.in_parts:
         return partial(by_parts, policy, policy.back, objective)
     return partial(by_graph, policy, objective)
 
 
 def _settings_of_clip(objective: Objective) -> dict[str, object] | None:
-    """Return the settings of the loss if it, and it alone, is the usual one."""
+    """Return the settings of the loss if it is the usual one, with no more than a bonus."""
     given = signature(objective.loss).parameters
     settings = {name: parameter.default for name, parameter in given.items()}
     usual = getattr(objective.loss, "func", objective.loss) is clip and (
         settings["ratio"],
         settings["aggregate"],
     ) == ("step", "step_mean")
-    return settings if usual and not objective.kl_coef and not objective.entropy_coef else None
+    exact = getattr(objective.entropy, "func", objective.entropy) is bonus
+    plain = not objective.kl_coef and (exact or not objective.entropy_coef)
+    return settings if usual and plain else None
 
 
 def in_slices(
@@ -145,11 +152,12 @@ def by_parts(
 def written_out(
     policy: Policy,
     family: Differentiated,
-    slope_of: Callable[..., tuple[float, NDArray, dict[str, Mean]]],
+    slope_of: SlopeOf,
+    entropy_coef: float,
     batch: Batch,
 ) -> tuple[float, dict[str, Mean]]:
     """Follow the chain rule from the loss to the layers, in NumPy; see `Gradient`."""
-    total, measured, g, back = _loss(policy, family, slope_of, batch)
+    total, measured, g, back = _loss(policy, family, slope_of, entropy_coef, batch)
     back(g)
     return total, measured
 
@@ -158,11 +166,19 @@ def written_out(
 def _loss(
     policy: Policy,
     family: Differentiated,
-    slope_of: Callable[..., tuple[float, NDArray, dict[str, Mean]]],
+    slope_of: SlopeOf,
+    entropy_coef: float,
     batch: Batch,
 ) -> tuple[float, dict[str, Mean], NDArray, Callable[[NDArray], None]]:
     params, back = policy.traced(batch.obs)
-    logprob, score = family.score(params, batch.action.numpy())
+    logprob, g = family.score(params, batch.action.numpy())
     total, slope, measured = slope_of(logprob, batch)
-    score *= slope[:, None]
-    return total, measured, score, back
+    g *= slope[:, None]
+    if entropy_coef:
+        entropy, rise = family.entropy_slope(params)
+        weight, everywhere = batch.weight.numpy(), float(batch.total_weight)
+        summed = float(np.dot(entropy, weight))
+        measured["entropy"] = Mean(summed, float(batch.own_weight))
+        total -= entropy_coef * summed / everywhere
+        g -= rise * (weight * np.float32(entropy_coef / everywhere))[:, None]
+    return total, measured, g, back

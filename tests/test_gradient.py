@@ -77,9 +77,11 @@ def both(policy, objective, batch):
 )
 @pytest.mark.parametrize("settings", [{}, {"eps_low": 0.1, "eps_high": 0.4, "delta": 2.0}], ids=str)
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
-def test_equals_the_graph(family, settings, activation):
+@pytest.mark.parametrize("entropy_coef", [0.0, 0.3])
+def test_equals_the_graph(family, settings, activation, entropy_coef):
     policy, batch = policy_of(family, activation), batch_for(family)
-    objective = Objective(partial(clip, **settings) if settings else clip, exact, bonus)
+    loss = partial(clip, **settings) if settings else clip
+    objective = Objective(loss, exact, bonus, entropy_coef=entropy_coef)
     assert gradient_of(policy, objective).func is written_out
     (ours, mine, said), (theirs, its, told) = both(policy, objective, batch)
     assert ours == pytest.approx(theirs.item(), rel=1e-5, abs=1e-6)
@@ -103,8 +105,9 @@ def test_equals_the_graph_behind_a_normaliser_and_a_mask():
         action=torch.where(mask[:, 1:2] == 0, 0, batch.action),
     )
     policy.observe(batch.obs)
-    assert gradient_of(policy, USUAL).func is written_out
-    (_, mine, _), (_, its, _) = both(policy, USUAL, batch)
+    objective = replace(USUAL, entropy_coef=0.3)  # what is masked has none
+    assert gradient_of(policy, objective).func is written_out
+    (_, mine, _), (_, its, _) = both(policy, objective, batch)
     for hand, graph in zip(mine, its, strict=True):
         torch.testing.assert_close(hand, graph, rtol=1e-4, atol=1e-6)
 
@@ -116,7 +119,7 @@ def test_equals_the_graph_behind_a_normaliser_and_a_mask():
         Objective(partial(clip, ratio="sequence"), exact, bonus),
         Objective(partial(clip, aggregate="member_mean"), exact, bonus),
         replace(USUAL, kl_coef=0.1),
-        replace(USUAL, entropy_coef=0.1),
+        replace(USUAL, entropy=lambda new: new.entropy(), entropy_coef=0.1),
     ],
 )
 def test_other_objectives_go_through_the_graph(objective):

@@ -6,7 +6,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from grpo_cli.distributions import Outlook, Sampled
+from grpo_cli.api.sampled import Sampled
+from grpo_cli.distributions import Outlook
 from grpo_cli.errors import ConfigError
 from grpo_cli.rollout import Batch, Obs, flat
 

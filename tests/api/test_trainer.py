@@ -6,7 +6,8 @@ from safetensors.torch import load_file
 
 from grpo_cli import GRPOConfig, GRPOTrainer
 from grpo_cli.api.asked import Asked
-from grpo_cli.distributions import Categorical, Outlook, Sampled
+from grpo_cli.api.sampled import Sampled
+from grpo_cli.distributions import Categorical, Outlook
 from grpo_cli.errors import ConfigError, NonFinite
 
 
