@@ -30,6 +30,8 @@ BUDGETS = {
     "MountainCarContinuous-v0": 30_000,
     "LunarLander-v3": 250_000,
 }
+# Where the study changed a file: what it said before, which every row starts from.
+BEFORE = {"CartPole-v1": "gamma=0.99 group.same_start=true"}
 # What the files say, as the defaults of the schema say it; and so many times the budget.
 UNTUNED, PATIENCE = (
     "advantage=time_aligned gamma=0.99 policy.log_std=0 policy.normalise=false group.noise_steps=1 "
@@ -108,7 +110,8 @@ def run(env: str, words: str, seed: int) -> dict[str, Any]:
         summary: dict[str, Any] = {}
         for number, stage in enumerate(stages, start=1):
             steps = f"total_steps={budget * number // len(stages)}"
-            summary = train(env, seed, [*going_on, *stage.split(), steps, *fixed], folder)
+            given = [*going_on, *BEFORE.get(env, "").split(), *stage.split(), steps, *fixed]
+            summary = train(env, seed, given, folder)
             if "error" in summary:
                 return {**place, "error": " ".join(summary["error"])}
             going_on = [f"resume={summary['run']}", "resume_changes=allow"]
@@ -127,11 +130,13 @@ def mean_of_the_curve(run: Path) -> float:
 def table(rows: list[dict[str, Any]]) -> str:
     """Return the results as a Markdown page."""
     heads = [f"{env}, {budget:,}" for env, budget in BUDGETS.items()]
+    before = "; ".join(f"{env} `{words}`" for env, words in BEFORE.items())
     lines = [
         "# One setting at a time",
         "",
         "Each row changes one thing in the tuned file of the environment (a row that says what the",
-        "file says repeats the first). A cell: mean return over all training episodes, weighted by",
+        "file says repeats the first); where the study has changed a file since, in what that said",
+        f"before: {before}. A cell: mean return over all training episodes, weighted by",
         "env steps (higher: sooner), then the greedy mean of 30 episodes at the end; medians over",
         "seeds, and how many seeds. **Bold**: every seed's curve is above the tuned file's best",
         "seed's; *italic*: below its worst. Every simulator step counts; nothing stops early. With",
