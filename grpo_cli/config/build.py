@@ -20,6 +20,7 @@ from grpo_cli.config.schema import is_own
 from grpo_cli.config.trust import load_own
 from grpo_cli.envs import Backend, EnvSource, make_backend
 from grpo_cli.errors import ConfigError
+from grpo_cli.groups.selection import GroupMode
 from grpo_cli.policies import Policy, make_policy
 from grpo_cli.randomness import Purpose, rng
 from grpo_cli.ranks import ALONE, Ranks
@@ -190,21 +191,33 @@ def build_sampler(
     backend, why = make_backend(name, source, demand.slots, demand.restarts, *waits)
     view.notice(f"backend {backend.name}: {why}")
     mode = make(backend, source.codec, num_groups, played, words["seed"], **greedy)
-    if played == group_size and not node.get("drop_dead"):
-        alone = ranks.size == 1
-        return (mode if alone else groups.Share(mode, num_groups, ranks)), backend
-    chosen = groups.Selection(
+    return selecting(mode, words, reward, ranks), backend
+
+
+def selecting(mode: GroupMode, words: Words, reward: weighted, ranks: Ranks) -> Sampler:
+    """Let a group mode choose among what it plays, where that is asked for.
+
+    Args:
+        mode: plays `group.candidates` members a group, or as many as are kept.
+        words: the config.
+        reward: tells groups that are worth nothing.
+        ranks: who plays the other groups.
+    """
+    node, num_groups, group_size = words["group"], words["num_groups"], words["group_size"]
+    drop_dead = node.get("drop_dead", False)
+    if (node.get("candidates") or group_size) == group_size and not drop_dead:
+        return mode if ranks.size == 1 else groups.Share(mode, num_groups, ranks)
+    return groups.Selection(
         mode,
         reward,
         num_groups=num_groups,
         group_size=group_size,
         seed=words["seed"],
         selector=node.get("selector", "spread"),
-        drop_dead=node.get("drop_dead", False),
-        max_resample=max_resample,
+        drop_dead=drop_dead,
+        max_resample=node.get("max_resample", 0),
         ranks=ranks,
     )
-    return chosen, backend
 
 
 def build_score(

@@ -7,9 +7,9 @@ from typing import Any, cast
 import torch
 from gymnasium import spaces
 
-from grpo_cli import groups, policies, reward_functions
+from grpo_cli import policies, reward_functions
 from grpo_cli.config import build
-from grpo_cli.config.build import Words, component
+from grpo_cli.config.build import Words, component, selecting
 from grpo_cli.config.build_reward import build_reward
 from grpo_cli.config.schema import is_own
 from grpo_cli.config.trust import load_own
@@ -128,25 +128,11 @@ def build_text_sampler(
     """Build the group mode; who asks stands where environments have their backend."""
     from grpo_cli.text.mode import text
 
-    node, num_groups, group_size = words["group"], words["num_groups"], words["group_size"]
+    node = words["group"]
     greedy = words["advantage"].get("baseline") == "greedy"
-    played = node["candidates"] or group_size
-    mode = text(asks, num_groups, played, words["seed"], greedy, history=node["history"])
-    backend = cast("Backend", asks)
-    if played == group_size and not node["drop_dead"]:
-        return (mode if ranks.size == 1 else groups.Share(mode, num_groups, ranks)), backend
-    chosen = groups.Selection(
-        mode,
-        reward,
-        num_groups=num_groups,
-        group_size=group_size,
-        seed=words["seed"],
-        selector=node["selector"],
-        drop_dead=node["drop_dead"],
-        max_resample=node["max_resample"],
-        ranks=ranks,
-    )
-    return chosen, backend
+    played = node["candidates"] or words["group_size"]
+    mode = text(asks, words["num_groups"], played, words["seed"], greedy, history=node["history"])
+    return selecting(mode, words, reward, ranks), cast("Backend", asks)
 
 
 def text_evaluator(
