@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -105,11 +106,11 @@ def main() -> None:
         rows = [row(run, options.at_least, options.within, folder) for run in runs]
     show(rows)
     solved = sum(line["solved"] for line in rows)
-    steps = sorted(line["env_steps"] if line["solved"] else float("inf") for line in rows)
+    steps = [line["env_steps"] if line["solved"] else float("inf") for line in rows]
     print(
         f"{options.env}: {solved} of {len(rows)} seeds reach {options.at_least:g} (greedy, "
         f"{options.episodes:,} episodes) within {options.within:,} env steps; "
-        f"median {steps[len(steps) // 2]:,} steps"
+        f"median {statistics.median(steps):,.0f} steps"
     )
     result = {
         "env": options.env,

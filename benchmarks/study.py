@@ -31,7 +31,10 @@ BUDGETS = {
     "LunarLander-v3": 250_000,
 }
 # Where the study changed a file: what it said before, which every row starts from.
-BEFORE = {"CartPole-v1": "gamma=0.99 group.same_start=true"}
+BEFORE = {
+    "CartPole-v1": "gamma=0.99 group.same_start=true",
+    "LunarLander-v3": "advantage.scale=batch",
+}
 # What the files say, as the defaults of the schema say it; and so many times the budget.
 UNTUNED, PATIENCE = (
     "advantage=time_aligned gamma=0.99 policy.log_std=0 policy.normalise=false group.noise_steps=1 "
@@ -82,6 +85,8 @@ QUESTIONS = {
         "num_groups=2 group_size=4 lr=0.002 epochs=8 num_minibatches=8 policy.log_std=-0.5",
         "num_groups=2 group_size=8 lr=0.002 epochs=8 num_minibatches=8",
         "num_groups=2 group_size=8 lr=0.002 epochs=10 num_minibatches=16",
+        "num_groups=2 group_size=8 lr=0.002 epochs=10 num_minibatches=16 advantage.scale=none",
+        "num_groups=2 group_size=8 lr=0.002 epochs=10 num_minibatches=16 group.same_start=false",
         "num_groups=2 group_size=8 lr=0.003 epochs=10 num_minibatches=16",
         "num_groups=2 group_size=8 lr=0.002 epochs=8 num_minibatches=8 group.noise_steps=4",
         "num_groups=2 group_size=8 lr=0.002 epochs=10 num_minibatches=16 group.noise_steps=2",
@@ -165,7 +170,7 @@ def _cell(rows: list[dict[str, Any]], env: str, words: str) -> str:
     base = [r["curve"] for r in rows if (r["env"], r["words"]) == (env, "") and "curve" in r]
     curve, greedy = ([row[key] for row in done] for key in ("curve", "greedy"))
     mark = ""
-    if words and base and len(done) > 1:
+    if words and base and len(done) > 1 and not words.startswith(UNTUNED):
         mark = "**" if min(curve) > max(base) else "*" if max(curve) < min(base) else ""
     return f"{mark}{np.median(curve):.4g}{mark}; {np.median(greedy):.4g} ({len(done)})"
 
