@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
 
 from grpo_cli.config.check import check
 from grpo_cli.config.explain import explained
-from grpo_cli.config.files import conf_dir, env_layer, find, leaves
+from grpo_cli.config.files import LOADER, conf_dir, env_layer, find, leaves
 from grpo_cli.config.schema import COMPONENTS
 from grpo_cli.config.words import register, restore, rewrite
+
+FORMULAS = ("advantage", "loss")
+"""Groups whose choices are published formulas."""
 
 
 @dataclass(frozen=True)
@@ -91,19 +95,49 @@ def composed_of(cfg: DictConfig, own: Any, absolute: Mapping[str, str]) -> Compo
     return composed
 
 
-def _leave_out(composed: Composed) -> None:
-    """Leave out what the environment's file says to another component than the chosen one.
+def left_out(composed: Composed) -> dict[str, Any]:
+    """Return what is left out of what the environment's file says, and what stands there instead.
 
     Its `group.noise_steps` is for `group=episodes`, and means nothing where a preset or a word has
-    chosen `group=branches`; what a person typed stays, for the check to refuse.
+    chosen `group=branches`. Its `advantage.scale` is for the advantage that it was tuned with: in
+    another, a published one, it would change what was published. What a person typed stays, for
+    the check to refuse, and so does what a preset or an experiment says.
+
+    Returns:
+        By dotted key the component's own value, or `MISSING` where it has no such key.
     """
     layer = env_layer(str(composed.choices.get("env")), composed.dirs)
-    typed = {word.lstrip("+").partition("=")[0] for word in composed.overrides}
-    for key, _ in leaves(layer.content) if layer else ():
-        group, _, name = key.partition(".")
+    if layer is None:
+        return {}
+    meant = {**_defaults(), **layer.choices}
+    above = [find(g, str(composed.choices.get(g)), composed.dirs) for g in ("preset", "experiment")]
+    said = {word.lstrip("+").partition("=")[0] for word in composed.overrides}
+    said |= {key for other in above if other for key, _ in leaves(other.content)}
+    found = {}
+    for key, _ in leaves(layer.content):
+        group = key.partition(".")[0]
         chosen = composed.choices.get(group) if group in COMPONENTS else None
         own = find(group, chosen, composed.dirs) if isinstance(chosen, str) else None
-        if own is None or key in typed or key in {known for known, _ in leaves(own.content)}:
+        if own is None or key in said:
             continue
+        value = dict(leaves(own.content)).get(key, MISSING)
+        if value == MISSING or (group in FORMULAS and chosen != meant.get(group)):
+            found[key] = value
+    return found
+
+
+def _leave_out(composed: Composed) -> None:
+    for key, value in left_out(composed).items():
+        group, _, name = key.partition(".")
         with open_dict(composed.cfg):
-            composed.cfg[group].pop(name, None)
+            if value == MISSING:
+                composed.cfg[group].pop(name, None)
+            else:
+                composed.cfg[group][name] = value
+
+
+def _defaults() -> dict[str, str]:
+    """Return what is chosen of each group where nobody chooses."""
+    text = (conf_dir() / "train.yaml").read_text(encoding="utf-8")
+    listed = yaml.load(text, Loader=LOADER)["defaults"]  # noqa: S506 - a safe one
+    return {group: name for one in listed if isinstance(one, dict) for group, name in one.items()}

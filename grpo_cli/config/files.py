@@ -39,11 +39,13 @@ class Layer:
         path: the file.
         shipped: it came with grpo, so its keys are the only ones its component takes.
         content: what it sets, as a nested dict from the root of the tree.
+        choices: what it chooses of other groups: `{"advantage": "linear"}`.
     """
 
     path: Path
     shipped: bool
     content: dict[str, Any]
+    choices: dict[str, str]
 
     @property
     def label(self) -> str:
@@ -64,24 +66,8 @@ def find(group: str, choice: str, dirs: tuple[Path, ...] = ()) -> Layer | None:
     for folder in (conf_dir(), *dirs):
         path = folder / group / f"{choice}.yaml"
         if path.is_file():
-            return Layer(path, folder == conf_dir(), _read(path, group, dirs))
+            return Layer(path, folder == conf_dir(), *_read(path, group, dirs))
     return None
-
-
-def chosen_in(experiment: str, dirs: tuple[Path, ...]) -> dict[str, str]:
-    """Return the choices that a file of the group `experiment` makes: `{"env": "CartPole-v1"}`."""
-    for folder in dirs:
-        path = folder / "experiment" / f"{experiment}.yaml"
-        if path.is_file():
-            content = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506
-            listed = content.get("defaults", []) if isinstance(content, dict) else []
-            pairs = [pair for entry in listed if isinstance(entry, dict) for pair in entry.items()]
-            return {
-                str(group).removeprefix("override /"): choice
-                for group, choice in pairs
-                if isinstance(choice, str)
-            }
-    return {}
 
 
 def env_layer(env_id: str, dirs: tuple[Path, ...] = ()) -> Layer | None:
@@ -101,17 +87,21 @@ def shipped(group: str, choice: str) -> dict[str, Any]:
     return layer.content[group]
 
 
-def _read(path: Path, group: str, dirs: tuple[Path, ...]) -> dict[str, Any]:
+def _read(path: Path, group: str, dirs: tuple[Path, ...]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what a file sets and what it chooses, with what it inherits."""
     text = path.read_text(encoding="utf-8")
     content = yaml.load(text, Loader=LOADER) or {}  # noqa: S506 - a safe one
     if not isinstance(content, dict):
         raise ConfigError(f"{path} is not a mapping of keys to values", "write key: value lines")
     inherited: dict[str, Any] = {}
-    for parent in content.pop("defaults", []):
-        layer = find(group, parent, dirs) if isinstance(parent, str) else None
-        if layer is not None:
-            inherited = overlay(inherited, layer.content)
-    return overlay(inherited, _placed(content, _package(text, group)))
+    choices: dict[str, str] = {}
+    for entry in content.pop("defaults", []):
+        if isinstance(entry, dict):
+            chosen = {str(key).removeprefix("override /"): value for key, value in entry.items()}
+            choices |= {key: value for key, value in chosen.items() if isinstance(value, str)}
+        elif isinstance(entry, str) and (layer := find(group, entry, dirs)) is not None:
+            inherited, choices = overlay(inherited, layer.content), choices | layer.choices
+    return overlay(inherited, _placed(content, _package(text, group))), choices
 
 
 def _package(text: str, group: str) -> str:

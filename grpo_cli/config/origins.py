@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from grpo_cli.config.compose import Composed
+from grpo_cli.config.compose import Composed, left_out
 from grpo_cli.config.files import env_layer, find, leaves
 from grpo_cli.config.schema import COMPONENTS
 
@@ -30,6 +30,7 @@ def origins(composed: Composed) -> dict[str, str]:
 def _layers(composed: Composed) -> Iterator[tuple[str, set[str]]]:
     """Yield `(origin, keys set there)`, the strongest first."""
     yield COMMAND_LINE, _words(composed)
+    no_more = set(left_out(composed))
     for group in ("experiment", "preset", "env", *COMPONENTS):
         chosen = composed.choices.get(group)
         for choice in chosen if isinstance(chosen, list) else [chosen]:
@@ -38,7 +39,8 @@ def _layers(composed: Composed) -> Iterator[tuple[str, set[str]]]:
             else:
                 layer = find(group, choice, composed.dirs) if isinstance(choice, str) else None
             if layer is not None:
-                yield layer.label, {key for key, _ in leaves(layer.content)}
+                keys = {key for key, _ in leaves(layer.content)}
+                yield layer.label, keys - no_more if group == "env" else keys
 
 
 def _words(composed: Composed) -> set[str]:

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import QuotedString
 
 from grpo_cli.config import env_ids
-from grpo_cli.config.files import chosen_in, find
+from grpo_cli.config.files import find
 from grpo_cli.config.schema import (
     ALIASES,
     GROUPS,
@@ -83,7 +83,8 @@ def register(words: list[str], dirs: Dirs = ()) -> dict[str, str]:
             _offer("env", env_id, dirs)
     chosen = [pair for word in words for pair in choices_in(word)]
     files = [choice for group, choice in chosen if group == "experiment"]
-    chosen += [pair for choice in files for pair in chosen_in(choice, dirs).items()]
+    layers = [find("experiment", choice, dirs) for choice in files]
+    chosen += [pair for layer in layers if layer for pair in layer.choices.items()]
     for group, choice in chosen:
         if _has_no_file(group, choice):
             _offer(group, choice, dirs)

@@ -23,7 +23,7 @@ def test_each_layer_is_named(tmp_path: Path):
     assert where["kl.reference"] == "conf/kl/exact.yaml"
     assert where["lr"] == where["env.id"] == "conf/env/CartPole-v1.yaml"
     assert where["sinks.tensorboard.name"] == "conf/sinks/tensorboard.yaml"
-    assert where["gamma"] == "default"
+    assert where["minibatch_size"] == "default"
 
 
 def test_an_id_without_a_file_comes_from_the_command_line():

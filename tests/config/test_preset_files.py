@@ -82,8 +82,8 @@ def test_a_preset_is_a_short_diff(preset: str):
 
 @cache
 def settings(*given: str) -> dict[str, Any]:
-    """The dotted keys of a configuration for CartPole."""
-    tree: Any = OmegaConf.to_container(compose(["env=CartPole-v1", *given]))
+    """The dotted keys of a configuration for Acrobot, whose gamma is no preset's."""
+    tree: Any = OmegaConf.to_container(compose(["env=Acrobot-v1", *given]))
     return dict(leaves(tree))
 
 
