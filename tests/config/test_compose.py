@@ -142,6 +142,16 @@ def test_an_environments_file_does_not_change_what_was_published(words, scale, o
     assert origins(composed)["advantage.scale"] == origin
 
 
+def test_groups_of_a_preset_start_together():
+    """CartPole's file lets members start apart."""
+    assert not compose(["env=CartPole-v1"]).group.same_start
+    assert not compose(["env=CartPole-v1", "advantage=outcome"]).group.same_start
+    assert compose(["env=CartPole-v1", "preset=remax"]).group.same_start
+    assert not compose(
+        ["env=CartPole-v1", "preset=rloo", "group.same_start=false"]
+    ).group.same_start
+
+
 def test_convenient_words():
     cfg = compose(
         [CARTPOLE, "samples_per_time_step=16", "reward_scaling_fn=rank", "total_steps=1e6"]
