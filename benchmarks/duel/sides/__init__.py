@@ -49,8 +49,8 @@ class Side:
 
 GYMNASIUM = ("gymnasium[box2d,mujoco,toy-text]==1.4.0", "minigrid==3.2.0", "torch==2.13.0")
 SB3 = ("stable-baselines3==2.9.2", "sb3-contrib==2.9.2", *GYMNASIUM)
-PEER_ONLY = ("advantage=time_aligned",)
-LINEAR = ("advantage=linear",)
+PEER_ONLY = ("advantage.adjust=none",)
+LINEAR = ("advantage.adjust=linear",)
 IN_ZOO = (  # with at most a million steps
     "CartPole-v1", "Acrobot-v1", "Pendulum-v1", "LunarLander-v3", "MountainCarContinuous-v0",
     "LunarLander-v3-continuous", "MountainCar-v0", "Hopper-v5", "HalfCheetah-v5",
