@@ -19,7 +19,7 @@ from grpo_cli.config.words import register, restore, rewrite
 FORMULAS = ("advantage", "loss")
 """Groups whose choices are published formulas."""
 COMMON = ("group.same_start",)
-"""Keys whose default is what the presets' groups have in common: one problem, one start."""
+"""Keys whose default is what published groups have in common: one problem, one start."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ def left_out(composed: Composed) -> dict[str, Any]:
 
     Its `group.noise_steps` is for `group=episodes`, and means nothing where a preset or a word has
     chosen `group=branches`. Its `advantage.scale` is for the advantage that it was tuned with: in
-    another, a published one, it would change what was published. What all presets have in common
-    they do not say. What a person typed stays, for the check to refuse, and so does what a preset
-    or an experiment says.
+    another, a published one, it would change what was published; so would its `group.same_start`,
+    which presets take for granted. What a person typed stays, for the check to refuse, and so does
+    what a preset or an experiment says.
 
     Returns:
         By dotted key the component's own value, or `MISSING` where it has no such key.
@@ -114,7 +114,8 @@ def left_out(composed: Composed) -> dict[str, Any]:
         return {}
     meant = {**_defaults(), **layer.choices}
     above = [find(g, str(composed.choices.get(g)), composed.dirs) for g in ("preset", "experiment")]
-    published = composed.choices.get("preset") not in (None, "none")
+    changed = {group for group in FORMULAS if composed.choices.get(group) != meant.get(group)}
+    published = bool(changed) or composed.choices.get("preset") not in (None, "none")
     said = {word.lstrip("+").partition("=")[0] for word in composed.overrides}
     said |= {key for other in above if other for key, _ in leaves(other.content)}
     found = {}
@@ -125,8 +126,7 @@ def left_out(composed: Composed) -> dict[str, Any]:
         if own is None or key in said:
             continue
         value = dict(leaves(own.content)).get(key, MISSING)
-        other = group in FORMULAS and chosen != meant.get(group)
-        if value == MISSING or other or (published and key in COMMON):
+        if value == MISSING or group in changed or (published and key in COMMON):
             found[key] = value
     return found
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,7 @@ def place(tmp_path, monkeypatch):
     home.mkdir()
     monkeypatch.chdir(home)
     (home / "own.py").write_text(OWN)
+    monkeypatch.delitem(sys.modules, "own", raising=False)  # of another test, from another folder
     return home
 
 
