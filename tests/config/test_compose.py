@@ -9,7 +9,6 @@ import pytest
 from grpo_cli.config import env_ids, files
 from grpo_cli.config.compose import compose, compose_all
 from grpo_cli.config.multirun import run
-from grpo_cli.config.origins import origins
 from grpo_cli.config.schema import COMPONENTS, GROUPS
 from grpo_cli.errors import ConfigError, GrpoError, MissingPackage
 
@@ -122,35 +121,6 @@ def test_what_an_env_file_says_to_another_component_is_left_out():
     assert "noise_steps" not in compose(["env=Acrobot-v1", "preset=textbook"]).group
     with pytest.raises(ConfigError, match=r"unknown key group\.noise_steps"):
         compose(["env=Acrobot-v1", "group=branches", "group.noise_steps=4"])
-
-
-@pytest.mark.parametrize(
-    ("words", "scale", "origin"),
-    [
-        ([], "none", "conf/env/LunarLander-v3.yaml"),
-        (["advantage=time_aligned"], "none", "conf/env/LunarLander-v3.yaml"),
-        (["advantage=outcome"], "group", "conf/advantage/outcome.yaml"),
-        (["preset=textbook"], "group", "conf/advantage/outcome.yaml"),
-        (["preset=lite_ppo"], "batch_value", "conf/advantage/lite_ppo.yaml"),
-        (["advantage=outcome", "advantage.scale=timestep"], "timestep", "command line"),
-    ],
-)
-def test_an_environments_file_does_not_change_what_was_published(words, scale, origin):
-    """LunarLander's file divides by nothing, which it was tuned with."""
-    composed = compose_all(["env=LunarLander-v3", *words])
-    assert composed.cfg.advantage.scale == scale
-    assert origins(composed)["advantage.scale"] == origin
-
-
-def test_published_groups_start_together():
-    """CartPole's file lets members start apart."""
-    assert not compose(["env=CartPole-v1"]).group.same_start
-    assert not compose(["env=CartPole-v1", "advantage.adjust=linear"]).group.same_start
-    assert compose(["env=CartPole-v1", "advantage=outcome"]).group.same_start
-    assert compose(["env=CartPole-v1", "preset=remax"]).group.same_start
-    assert not compose(
-        ["env=CartPole-v1", "preset=rloo", "group.same_start=false"]
-    ).group.same_start
 
 
 def test_convenient_words():
