@@ -11,7 +11,7 @@ from grpo_cli.clock import Clock
 from grpo_cli.envs import Backend, Codec, Restarts
 from grpo_cli.policies import Acts
 from grpo_cli.randomness import ActionNoise
-from grpo_cli.rollout import Floats, Ints
+from grpo_cli.rollout import BASELINE, LEARN, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,24 @@ class Outcome:
         found = {name: getattr(self, name) for name in columns}
         cut = {name: None if value is None else value[span] for name, value in found.items()}
         return replace(self, **cut)
+
+
+def players(
+    seeds: Ints, groups: range, group_size: int, *, greedy: bool
+) -> tuple[Ints, Ints, NDArray[np.int8]]:
+    """Return seed, group and role of all members; greedy ones come last, one for each group.
+
+    Args:
+        seeds: of those that are learned from, group by group, [M].
+        groups: their numbers.
+        group_size: members of each.
+        greedy: another member of each group starts where the first does, to be compared with.
+    """
+    group, role = np.repeat(groups, group_size), np.full(len(seeds), LEARN, dtype=np.int8)
+    if greedy:
+        seeds, group = np.append(seeds, seeds[::group_size]), np.append(group, groups)
+        role = np.append(role, np.full(len(groups), BASELINE, dtype=np.int8))
+    return seeds, group, role
 
 
 # What one round of steps leaves behind: member, its step, obs, action, logprob, reward.

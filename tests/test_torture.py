@@ -2,6 +2,7 @@
 
 import importlib.util
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ FILE = Path(__file__).parents[1] / "benchmarks" / "torture.py"
 
 @pytest.fixture(scope="module")
 def torture():
+    sys.path.insert(0, str(FILE.parent))  # as for a script that is called
     spec = importlib.util.spec_from_file_location("torture", FILE)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    yield module
+    sys.path.remove(str(FILE.parent))
 
 
 @pytest.mark.slow

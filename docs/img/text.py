@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 
 import numpy as np
-from groups import HEIGHT, STYLE, WIDTH  # type: ignore[import-not-found]
+from picture import HEIGHT, STYLE, WIDTH  # type: ignore[import-not-found]
 
 PROMPT, RIGHT = "27 + 15 =", "42"
 ANSWERS = (("4", "2", "end"), ("4", "1", "end"), ("4", "2", "end"), ("3", "2", "7", "end"))

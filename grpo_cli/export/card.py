@@ -23,8 +23,8 @@ tags:
 
 # {env}, trained by group relative policy optimization
 
-A policy for `{env}`, trained by `grpo` (grpo-cli) without a value network: several episodes start
-from the same state, and what each did better than its peers is reinforced.
+A policy for `{env}`, trained by `grpo` (grpo-cli) without a value network: several attempts
+are made at the same problem, and what each did better than its peers is reinforced.
 
 {scores}
 

@@ -11,8 +11,8 @@ from grpo_cli.groups.memory import Demand
 from grpo_cli.groups.packing import Rounds, pack
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
-from grpo_cli.rollout import BASELINE, LEARN, Ints, Rollout
-from grpo_cli.walk import walk
+from grpo_cli.rollout import Ints, Rollout
+from grpo_cli.walk import players, walk
 
 __all__ = ["episodes"]
 
@@ -127,12 +127,7 @@ class episodes:  # noqa: N801 - a group mode is called by its config name
             self.shared_noise,
             self.noise_steps,
         )
-        group = np.repeat(groups, self.group_size)
-        role = np.full(len(group), LEARN, dtype=np.int8)
-        if self.greedy:
-            seeds = np.append(seeds, seeds[:: self.group_size])
-            group = np.append(group, groups)
-            role = np.append(role, np.full(len(groups), BASELINE, dtype=np.int8))
+        seeds, group, role = players(seeds, groups, self.group_size, greedy=self.greedy)
         rounds = Rounds()
         outcome = walk(
             self.backend,

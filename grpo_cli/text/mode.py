@@ -7,10 +7,11 @@ import numpy as np
 from grpo_cli.errors import ConfigError
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
-from grpo_cli.rollout import BASELINE, LEARN, Floats, Ints, Rollout
+from grpo_cli.rollout import Floats, Ints, Rollout
 from grpo_cli.text.asking import Asks
 from grpo_cli.text.conversation import converse, pack
 from grpo_cli.text.policy import TextPolicy
+from grpo_cli.walk import players
 
 __all__ = ["text"]
 
@@ -72,12 +73,7 @@ class text:  # noqa: N801 - a group mode is called by its config name
             self.group_size,
             width=1,
         )
-        group = np.repeat(groups, self.group_size)
-        role = np.full(len(group), LEARN, dtype=np.int8)
-        if self.greedy:
-            seeds = np.append(seeds, seeds[:: self.group_size])
-            group = np.append(group, groups)
-            role = np.append(role, np.full(len(groups), BASELINE, dtype=np.int8))
+        seeds, group, role = players(seeds, groups, self.group_size, greedy=self.greedy)
         speaker = cast("TextPolicy", policy)
         turns, talks, spent = converse(self.asks, speaker, seeds, drawn(noise), self.history)
         return pack(turns, talks, spent, group, seeds, role)
