@@ -1,4 +1,4 @@
-"""Several processes that train together, over torch.distributed: gloo between CPUs, NCCL for GPUs.
+"""Several processes that train together: NCCL for GPUs, gloo or shared memory between CPUs.
 
 Every rank calls the same methods in the same order; what would make them differ is decided on
 rank 0, or exchanged first.
@@ -8,13 +8,14 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 
+from grpo_cli.board import AWAKE, Board, offer, opened
 from grpo_cli.errors import NonFinite, RankLost
 from grpo_cli.ranks import Array, Moments, Ranks
 from grpo_cli.stop import Dropped
@@ -22,7 +23,13 @@ from grpo_cli.stop import Dropped
 T = TypeVar("T")
 
 FINE, DROPPED, NON_FINITE = range(3)
-AWAKE = 0.002  # seconds; a core that goes to sleep for a sum of .2 ms takes longer to wake up
+NUMPY = frozenset({torch.float32, torch.float64})
+# A reduction's name for gloo and NCCL.
+OPS = {
+    np.add: dist.ReduceOp.SUM,
+    np.maximum: dist.ReduceOp.MAX,
+    np.minimum: dist.ReduceOp.MIN,
+}
 
 
 class World(Ranks):
@@ -41,6 +48,29 @@ class World(Ranks):
         self.size = size
         self.local = int(os.environ.get("LOCAL_RANK", 0))
         self._waited = self._talked = 0.0
+        self._board: Board | None = None
+
+    def meet(self, timeout: float) -> None:
+        """Share memory, where all ranks are on one computer; all are here, and can talk.
+
+        Args:
+            timeout: seconds after which a rank that does not answer hangs.
+        """
+        path = self._told(offer(self.size) if self.rank == 0 else None)
+        board = opened(path, self.rank, self.size, timeout)
+        everybody = self._all_reduce(torch.tensor([float(board is not None)]), np.minimum)
+        if path and self.rank == 0:
+            os.unlink(path)
+        if everybody:
+            self._board = board
+        elif board:
+            board.close()
+
+    def part(self) -> None:
+        """Go: to the others this rank has ended."""
+        if self._board:
+            self._board.close()
+            self._board = None
 
     def span(self, count: int) -> tuple[int, int]:
         """Return how many all ranks have together, and how many those before this one have."""
@@ -49,11 +79,11 @@ class World(Ranks):
 
     def sum(self, value: NDArray) -> NDArray:
         """Add up an array of the same shape on every rank."""
-        return self._reduced(value, dist.ReduceOp.SUM)
+        return self._reduced(value, np.add)
 
     def max(self, value: NDArray) -> NDArray:
         """Take the largest of each place of an array of the same shape on every rank."""
-        return self._reduced(value, dist.ReduceOp.MAX)
+        return self._reduced(value, np.maximum)
 
     def sum_by(self, cell: NDArray, *weights: NDArray) -> list[NDArray]:
         """Sum weights [K] of all ranks by cell [K], numbers that mean the same everywhere."""
@@ -119,14 +149,14 @@ class World(Ranks):
         except NonFinite as found:
             state, error = NON_FINITE, found
         began = time.perf_counter()
-        worst = self._all_reduce(torch.tensor([float(state)]), dist.ReduceOp.MAX)
+        worst = self._all_reduce(torch.tensor([float(state)]), np.maximum)
         self._waited += time.perf_counter() - began
         if worst == DROPPED:
             raise Dropped
         if worst == NON_FINITE:
             first = self._all_reduce(
                 torch.tensor([float(self.rank if state == NON_FINITE else self.size)]),
-                dist.ReduceOp.MIN,
+                np.minimum,
             )
             what, fix = self._told((error.what, error.fix) if error else ("", ""), int(first))
             raise NonFinite(what, fix, error.rollout if error else done)
@@ -136,7 +166,7 @@ class World(Ranks):
         """Add up tensors of the same shapes on every rank, without gradient, in one go."""
         with self._talk():
             flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
-            parts = self._all_reduce(flat, dist.ReduceOp.SUM).split([t.numel() for t in tensors])
+            parts = self._all_reduce(flat, np.add).split([t.numel() for t in tensors])
         return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
 
     def add_gradients(self, gradients: Sequence[torch.Tensor]) -> None:
@@ -161,7 +191,7 @@ class World(Ranks):
         parts = np.split(flat, edges)
         return [part.reshape(np.shape(v))[()] for part, v in zip(parts, values, strict=True)]
 
-    def _reduced(self, value: NDArray, how: Any) -> NDArray:  # noqa: ANN401 - torch's own
+    def _reduced(self, value: NDArray, how: np.ufunc) -> NDArray:
         with self._talk():
             return self._all_reduce(torch.tensor(value, dtype=torch.float64), how).numpy()
 
@@ -171,11 +201,15 @@ class World(Ranks):
         yield
         self._talked += time.perf_counter() - began
 
-    # All that is asked of torch.distributed.
+    # All that is asked of torch.distributed, and of the board.
 
-    def _all_reduce(self, value: torch.Tensor, how: Any) -> torch.Tensor:  # noqa: ANN401
+    def _all_reduce(self, value: torch.Tensor, how: np.ufunc) -> torch.Tensor:
+        """Reduce a contiguous tensor, in place."""
         with lost(self):
-            work = dist.all_reduce(value, how, async_op=value.device.type == "cpu")
+            if self._board and value.device.type == "cpu" and value.dtype in NUMPY:
+                self._board.reduce(value.view(-1).numpy(), how)
+                return value
+            work = dist.all_reduce(value, OPS[how], async_op=value.device.type == "cpu")
             if work is not None:
                 until = time.perf_counter() + AWAKE
                 while not work.is_completed() and time.perf_counter() < until:

@@ -84,8 +84,10 @@ def _met(world: World, store: dist.Store | None) -> Iterator[None]:
         backend = _backend(world.size)
         dist.init_process_group(backend, timeout=TIMEOUT, **(place if store else {}))
     try:
+        world.meet(TIMEOUT.total_seconds())
         yield
     finally:
+        world.part()
         dist.destroy_process_group()
 
 

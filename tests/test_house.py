@@ -20,7 +20,9 @@ PACKAGE = ROOT / "grpo_cli"
 CONF = ROOT / "conf"
 
 FLOORS: dict[int, frozenset[str]] = {
-    0: frozenset("clock errors frames gathering ranks rollout randomness tokens versions".split()),
+    0: frozenset(
+        "board clock errors frames gathering ranks rollout randomness tokens versions".split()
+    ),
     1: frozenset(
         "rewards reward_functions transitions returns kl entropy distributions joint statistics"
         " advantages losses recommend".split()

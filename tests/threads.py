@@ -5,16 +5,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
-import torch.distributed as dist
 
 from grpo_cli.distributed import World
 
 T = TypeVar("T")
-REDUCE = {
-    dist.ReduceOp.SUM: lambda x: x.sum(0),
-    dist.ReduceOp.MAX: lambda x: x.amax(0),
-    dist.ReduceOp.MIN: lambda x: x.amin(0),
-}
 
 
 class Room:
@@ -40,7 +34,8 @@ class Threads(World):
     def _all_reduce(self, value, how):
         shapes = {tuple(part.shape) for part in self.room.exchange(self.rank, value)}
         assert len(shapes) == 1, f"ranks differ: {shapes}"
-        value.copy_(REDUCE[how](torch.stack(self.room.exchange(self.rank, value.clone()))))
+        parts = torch.stack(self.room.exchange(self.rank, value.clone()))
+        value.copy_(torch.as_tensor(how.reduce(parts.numpy(), axis=0)))
         return value
 
     def _gathered(self, value):

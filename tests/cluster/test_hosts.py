@@ -20,6 +20,8 @@ WORDS = [
 ]  # fmt: skip
 HOSTS = ("grpo-a", "grpo-b")
 HEAD = "10.77.0.1"
+# Two computers share no memory.
+OWN_MEMORY = 'mount -t tmpfs memory /dev/shm && exec "$@"'
 
 
 def ip(*words):
@@ -81,7 +83,8 @@ def hosts(tmp_path, monkeypatch):
 
 def torchrun(started, host, flags, *words):
     """Start torchrun on a host, in a process group of its own."""
-    command = ["ip", "netns", "exec", host, sys.executable, "-m", "torch.distributed.run"]
+    command = ["ip", "netns", "exec", host, "sh", "-c", OWN_MEMORY, "sh", sys.executable]
+    command += ["-m", "torch.distributed.run"]
     command += ["--nproc-per-node=1", f"--local-addr=10.77.0.{HOSTS.index(host) + 1}", *flags]
     with Path(f"{host}.out").open("w") as out, Path(f"{host}.err").open("w") as errors:
         process = subprocess.Popen(
