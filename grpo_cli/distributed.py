@@ -23,7 +23,7 @@ from grpo_cli.stop import Dropped
 T = TypeVar("T")
 
 FINE, DROPPED, NON_FINITE = range(3)
-NUMPY = frozenset({torch.float32, torch.float64})
+NUMPY = frozenset({torch.float32, torch.float64, torch.int64, torch.uint8})
 # A reduction's name for gloo and NCCL.
 OPS = {
     np.add: dist.ReduceOp.SUM,
@@ -97,16 +97,12 @@ class World(Ranks):
     def whole(self, column: Array) -> tuple[Array, slice]:
         """Put the columns [K, ...] of all ranks in a row; returns also which part is one's own."""
         own = torch.as_tensor(column)
-        moved = own.cpu().contiguous()
-        counts = self._counts(len(moved))
-        # Every rank sends as much: gloo takes no lengths.
-        padded = moved.new_zeros((max(counts), *moved.shape[1:]))
-        padded[: len(moved)] = moved
-        with self._talk():
-            parts = self._gathered(padded)
-        joined = torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
-        first = sum(counts[: self.rank])
-        mine = slice(first, first + len(moved))
+        total, first = self.span(len(own))
+        mine = slice(first, first + len(own))
+        joined = torch.zeros((total, *own.shape[1:]), dtype=own.dtype)
+        joined[mine] = own
+        with self._talk():  # to each place one rank adds what it has, the others 0
+            self._all_reduce(joined, np.add)
         return (joined.to(own.device) if torch.is_tensor(column) else joined.numpy()), mine  # type: ignore[return-value]
 
     def mean(self, value: NDArray) -> float:
@@ -216,12 +212,6 @@ class World(Ranks):
                     os.sched_yield()
                 work.wait()
         return value
-
-    def _gathered(self, value: torch.Tensor) -> list[torch.Tensor]:
-        parts = [torch.empty_like(value) for _ in range(self.size)]
-        with lost(self):
-            dist.all_gather(parts, value)
-        return parts
 
     def _told(self, value: T, source: int = 0) -> T:
         said = [value if self.rank == source else None]

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 
 import torch
@@ -37,7 +37,7 @@ def joined(world: World) -> Iterator[None]:
         port = int(os.environ[STORE])
         store = dist.TCPStore(HOST, port, world.size, is_master=False, timeout=START)
         store.set(_here(world.rank), "")
-    with _met(world, store):
+    with _own_cores(world) if store else nullcontext(), _met(world, store):
         yield
 
 
@@ -68,12 +68,31 @@ def started(world: World) -> Iterator[None]:
     ]
     try:
         _await(store, others)
-        with _met(world, store):
+        with _own_cores(world), _met(world, store):
             yield
     finally:
         _end(others)
         if before is None:
             del os.environ["GLOO_SOCKET_IFNAME"]
+
+
+@contextmanager
+def _own_cores(world: World) -> Iterator[None]:
+    """Keep to this rank's share of the computer's cores until the block ends.
+
+    Ranks have several threads each. Left to the system they move between the cores, which costs a
+    tenth of an environment's speed (docs/LOG.md). Other launchers have ways of their own.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cores) < world.size:
+        yield
+        return
+    edges = [len(cores) * rank // world.size for rank in (world.rank, world.rank + 1)]
+    os.sched_setaffinity(0, cores[slice(*edges)])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 @contextmanager

@@ -14,10 +14,11 @@ from grpo_cli.board import PART, Board, offer, opened
 SPAWN = multiprocessing.get_context("spawn")
 # Nothing, one number, less than a part, more than two.
 LENGTHS = (0, 1, 5000, 5 * PART // 16 + 3)
+TYPES = (np.float32, np.float64, np.int64, np.uint8)
 
 
 def drawn(rank, length, dtype):
-    return np.random.default_rng([rank, length]).normal(size=length).astype(dtype)
+    return (20 * np.random.default_rng([rank, length]).random(length)).astype(dtype)
 
 
 def reduces(path, rank, size, queue, here):
@@ -25,7 +26,7 @@ def reduces(path, rank, size, queue, here):
     here.wait(30)
     found = []
     for length in LENGTHS:
-        for dtype in (np.float32, np.float64):
+        for dtype in TYPES:
             for how in (np.add, np.maximum, np.minimum):
                 values = drawn(rank, length, dtype)
                 if rank == length % size:
@@ -58,9 +59,9 @@ def test_all_ranks_get_what_all_have_written(path, size):
     for process in others:
         process.join()
     wanted = [
-        how.reduce([drawn(rank, length, dtype) for rank in range(size)], axis=0).tobytes()
+        how.reduce([drawn(rank, length, dtype) for rank in range(size)], 0, dtype).tobytes()
         for length in LENGTHS
-        for dtype in (np.float32, np.float64)
+        for dtype in TYPES
         for how in (np.add, np.maximum, np.minimum)
     ]
     assert all(found[rank] == wanted for rank in range(size))

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from resumed import metrics, weights
 
+from grpo_cli import launch
 from grpo_cli.config.compose import compose
 from grpo_cli.config.jobs import train_job
 from grpo_cli.config.resume import named_run
+from grpo_cli.distributed import World
 from grpo_cli.errors import ConfigError
 from grpo_cli.sinks.view import View
 
@@ -50,6 +52,21 @@ def test_two_processes_make_the_run_that_one_makes():
     assert len(list(Path("runs").glob("*/*"))) == 2  # one folder each, whoever writes
     line = json.loads(Path(together["run"], "metrics.jsonl").read_text().splitlines()[0])
     assert line["time/wait_s"] >= 0 <= line["time/exchange_s"]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen")
+def test_ranks_have_cores_of_their_own(monkeypatch):
+    own = {3, 5, 6, 9, 11}
+    kept = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: own)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda _, cores: kept.append(list(cores)))
+    for rank in range(2):
+        with launch._own_cores(World(rank, 2)):
+            pass
+    assert kept == [[3, 5], [3, 5, 6, 9, 11], [6, 9, 11], [3, 5, 6, 9, 11]]
+    kept.clear()
+    with launch._own_cores(World(0, 6)):  # fewer cores than ranks: the system deals them
+        assert not kept
 
 
 def test_a_part_that_cannot_be_built_leaves_nothing_behind():

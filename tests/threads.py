@@ -38,9 +38,6 @@ class Threads(World):
         value.copy_(torch.as_tensor(how.reduce(parts.numpy(), axis=0)))
         return value
 
-    def _gathered(self, value):
-        return self.room.exchange(self.rank, value)
-
     def _told(self, value, source=0):
         return self.room.exchange(self.rank, value)[source]
 
