@@ -55,6 +55,7 @@ def short(reward):
 
 def own_place(tmp_path: Path, patch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working folder with own code, and a secret of one's own; for a fixture to yield from."""
+    forget()  # what tests of other files have left
     patch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     home = tmp_path / "home"
     home.mkdir()
