@@ -56,11 +56,13 @@ class World(Ranks):
         Args:
             timeout: seconds after which a rank that does not answer hangs.
         """
-        path = self._told(offer(self.size) if self.rank == 0 else None)
-        board = opened(path, self.rank, self.size, timeout)
-        everybody = self._all_reduce(torch.tensor([float(board is not None)]), np.minimum)
-        if path and self.rank == 0:
-            os.unlink(path)
+        made = offer(self.size) if self.rank == 0 else None
+        try:
+            board = opened(self._told(made), self.rank, self.size, timeout)
+            everybody = self._all_reduce(torch.tensor([float(board is not None)]), np.minimum)
+        finally:
+            if made:
+                os.unlink(made)
         if everybody:
             self._board = board
         elif board:
