@@ -120,7 +120,7 @@ def maker(words: dict[str, Any]) -> Callable[[], gym.Env]:
     """Return what makes one environment of a task, without rendering."""
 
     def make() -> gym.Env:
-        env = gym.make(words["env"], disable_env_checker=True, **words["kwargs"])
+        env = gym.make(words["env"], disable_env_checker=True)
         if words["max_steps"]:
             inner = env.env if isinstance(env, gym.wrappers.TimeLimit) else env
             env = gym.wrappers.TimeLimit(inner, words["max_steps"])

@@ -1,6 +1,6 @@
 """What everybody is asked to solve: one environment, one threshold, one budget for all."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -13,7 +13,6 @@ class Task:
         threshold: mean return of 100 episodes that counts as solved.
         budget: env steps that everybody trains for. rl-zoo3's learning rates are constant on all
             but CartPole, whose budget is rl-zoo3's, so that a smaller budget costs its PPO nothing.
-        kwargs: for the constructor.
         max_steps: time limit; None: the environment's own.
         seeds: how many; half of them where a run of PPO takes more than ten minutes.
     """
@@ -21,14 +20,13 @@ class Task:
     env: str
     threshold: float
     budget: int
-    kwargs: dict[str, Any] = field(default_factory=dict)
     max_steps: int | None = None
     seeds: int = 10
 
     @property
     def name(self) -> str:
         """A name for files and tables."""
-        return self.env.replace("/", "-") + ("-continuous" if self.kwargs.get("continuous") else "")
+        return self.env.replace("/", "-")
 
     def words(self) -> dict[str, Any]:
         """Return in JSON what a side has to know."""
@@ -41,7 +39,7 @@ TASKS = [
     Task("Pendulum-v1", -200.0, 200_000),
     Task("LunarLander-v3", 200.0, 1_000_000),
     Task("MountainCarContinuous-v0", 90.0, 50_000),
-    Task("LunarLander-v3", 200.0, 1_000_000, {"continuous": True}),
+    Task("LunarLanderContinuous-v3", 200.0, 1_000_000),
     Task("MountainCar-v0", -110.0, 1_000_000),
     Task("FrozenLake-v1", 0.70, 500_000),
     Task("Taxi-v4", 7.8, 1_000_000),

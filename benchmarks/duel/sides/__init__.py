@@ -53,7 +53,7 @@ PEER_ONLY = ("advantage.adjust=none",)
 LINEAR = ("advantage.adjust=linear",)
 IN_ZOO = (  # with at most a million steps
     "CartPole-v1", "Acrobot-v1", "Pendulum-v1", "LunarLander-v3", "MountainCarContinuous-v0",
-    "LunarLander-v3-continuous", "MountainCar-v0", "Hopper-v5", "HalfCheetah-v5",
+    "LunarLanderContinuous-v3", "MountainCar-v0", "Hopper-v5", "HalfCheetah-v5",
 )  # fmt: skip
 FACTORY = (
     *GYMNASIUM, "numpy==1.26.4", "colorlog==6.12.0", "filelock", "huggingface-hub==0.36.2",

@@ -37,7 +37,6 @@ from grpo_cli.observations import Observations
 def train(words: dict[str, Any], seed: int, extra: list[str], folder: str) -> dict[str, Any]:
     """Run `grpo train`; returns its summary."""
     command = [sys.executable, "-m", "grpo_cli", "train", f"env={words['env']}", f"seed={seed}"]
-    command += [f"+env.kwargs.{key}={value}" for key, value in words["kwargs"].items()]
     command += [f"total_steps={words['budget']}", *extra, "--json"]
     if words["max_steps"]:
         command.append(f"env.max_steps={words['max_steps']}")
