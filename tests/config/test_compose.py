@@ -26,8 +26,9 @@ TOGETHER = {
     if group not in ("group", "preset", "experiment")
 }
 EVERY_CHOICE = [
-    *(
-        [f"{group}=[{name}]" if group == "sinks" else f"{group}={name}" for group, name in row]
+    *(  # several groups: some advantages look at the others, and one file has a single one
+        ["num_groups=2"]
+        + [f"{group}=[{name}]" if group == "sinks" else f"{group}={name}" for group, name in row]
         for row in (
             [(group, names[turn % len(names)]) for group, names in TOGETHER.items()]
             for turn in range(max(map(len, TOGETHER.values())))
