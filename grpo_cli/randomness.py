@@ -82,12 +82,13 @@ class ActionNoise:
         self._shape = (self.block, 1 if shared else group_size, width)
         self._group_size = group_size
         self.members = len(generators) * group_size
-        self._drawn = np.empty((0, self.members, width))
+        self._drawn = np.empty((self.block, self.members, width))
+        self._count = 0  # steps that are drawn
 
     def at(self, step: NDArray[np.int64], member: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return noise in [0, 1) for members [B] at their own steps [B]: [B, W]."""
         place = step // self._hold
-        while place.max() >= len(self._drawn):
+        while place.max() >= self._count:
             self._draw()
         return self._drawn[place, member]
 
@@ -95,4 +96,8 @@ class ActionNoise:
         groups = [generator.random(self._shape) for generator in self._generators]
         if self._shape[1] != self._group_size:
             groups = [np.repeat(block, self._group_size, axis=1) for block in groups]
-        self._drawn = np.concatenate([self._drawn, np.concatenate(groups, axis=1)])
+        first, self._count = self._count, self._count + self.block
+        if self._count > len(self._drawn):
+            # Doubled: with room for one block more each, long windows would copy without end.
+            self._drawn = np.concatenate([self._drawn, np.empty_like(self._drawn)])
+        self._drawn[first : self._count] = np.concatenate(groups, axis=1)
