@@ -38,7 +38,7 @@ TUNED = {"CartPole-v1": 60_000, "LunarLander-v3": 60_000}
 WIDTHS = (64, 64)  # of the policy's layers
 PPO = (
     "import json, sys, time; sys.path.insert(0, sys.argv[1]); from sb3 import model; import torch\n"
-    "torch.set_num_threads(1); words = dict(env='CartPole-v1', max_steps=None)\n"
+    "torch.set_num_threads(1); words = dict(env='CartPole-v1')\n"
     "learner = model(words, 0, 'ppo'); updates = []; train = learner.train\n"
     "def timed():\n"
     "    began = time.perf_counter(); train(); updates.append(time.perf_counter() - began)\n"

@@ -50,6 +50,13 @@ def test_noise_changes_with_every_step_and_member():
     assert len(np.unique(drawn)) == drawn.size
 
 
+def test_noise_is_what_the_generator_draws_block_after_block():
+    noise, generator = blocks([0]), rng(0, Purpose.ACTION, 0, 0)
+    wanted = np.concatenate([generator.random((ActionNoise.block, 3, 2)) for _ in range(7)])
+    for step in range(len(wanted)):  # room for it doubles three times on the way
+        assert np.array_equal(rows(noise, step, [0, 1, 2]), wanted[step])
+
+
 def test_shared_noise_is_the_same_for_all_members_of_a_group():
     drawn = rows(blocks([0, 1], shared=True), 5, range(6))
     assert (drawn[0] == drawn[1]).all()

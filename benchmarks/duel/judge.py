@@ -121,9 +121,6 @@ def maker(words: dict[str, Any]) -> Callable[[], gym.Env]:
 
     def make() -> gym.Env:
         env = gym.make(words["env"], disable_env_checker=True)
-        if words["max_steps"]:
-            inner = env.env if isinstance(env, gym.wrappers.TimeLimit) else env
-            env = gym.wrappers.TimeLimit(inner, words["max_steps"])
         if words["env"].startswith("MiniGrid"):
             env = gym.wrappers.FilterObservation(env, ["image", "direction"])
             env = gym.wrappers.FlattenObservation(env)

@@ -13,14 +13,12 @@ class Task:
         threshold: mean return of 100 episodes that counts as solved.
         budget: env steps that everybody trains for. rl-zoo3's learning rates are constant on all
             but CartPole, whose budget is rl-zoo3's, so that a smaller budget costs its PPO nothing.
-        max_steps: time limit; None: the environment's own.
         seeds: how many; half of them where a run of PPO takes more than ten minutes.
     """
 
     env: str
     threshold: float
     budget: int
-    max_steps: int | None = None
     seeds: int = 10
 
     @property

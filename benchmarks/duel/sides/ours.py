@@ -38,8 +38,6 @@ def train(words: dict[str, Any], seed: int, extra: list[str], folder: str) -> di
     """Run `grpo train`; returns its summary."""
     command = [sys.executable, "-m", "grpo_cli", "train", f"env={words['env']}", f"seed={seed}"]
     command += [f"total_steps={words['budget']}", *extra, "--json"]
-    if words["max_steps"]:
-        command.append(f"env.max_steps={words['max_steps']}")
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
