@@ -2,10 +2,12 @@
 
 import gc
 import os
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
+import pytest
 from hypothesis import settings
 
 # The same examples on every computer, however slow it is.
@@ -18,3 +20,9 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.fixture(autouse=True)
+def own_folders(monkeypatch):
+    """Folders of own code are appended to the path: another test would import from there."""
+    monkeypatch.setattr(sys, "path", list(sys.path))

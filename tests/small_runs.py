@@ -55,14 +55,13 @@ def short(reward):
 
 def own_place(tmp_path: Path, patch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working folder with own code, and a secret of one's own; for a fixture to yield from."""
-    forget()  # what tests of other files have left
+    forget()  # what fixtures of other modules have left
     patch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     home = tmp_path / "home"
     home.mkdir()
     patch.chdir(home)
     (home / "my_env.py").write_text(OWN_ENV)
     (home / "my_code.py").write_text(OWN_CODE)
-    patch.setattr(sys, "path", list(sys.path))  # own folders are appended to it
     yield home
     forget()
 
