@@ -37,7 +37,8 @@ def train(env: str, seed: int, words: list[str], folder: str) -> dict[str, Any]:
         check=False,
     )
     if done.returncode:
-        return {"seed": seed, "error": done.stderr.strip().splitlines()[-1:], "env_steps": 0}
+        said = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]  # killed
+        return {"seed": seed, "error": said, "env_steps": 0}
     return json.loads(done.stdout)
 
 
