@@ -40,7 +40,7 @@ TASKS = [
     Task("LunarLanderContinuous-v3", 200.0, 1_000_000),
     Task("MountainCar-v0", -110.0, 1_000_000),
     Task("FrozenLake-v1", 0.70, 500_000),
-    Task("Taxi-v4", 7.8, 1_000_000),
+    Task("Taxi-v4", 7.8, 1_000_000, seeds=5),
     Task("MiniGrid-DoorKey-5x5-v0", 0.9, 500_000),
     Task("Hopper-v5", 2000.0, 1_000_000, seeds=5),
     Task("HalfCheetah-v5", 2000.0, 1_000_000, seeds=5),
