@@ -80,6 +80,8 @@ def gradient_step(learner: Learner, scored: Scored, rows: int, seconds: float) -
     The learner goes through its whole update, with a step size of 0: nothing is learned.
     """
     enough = sized(scored, STEPS * rows)
+    # Early on no member may differ, and where nothing does, no step is taken.
+    enough = replace(enough, advantage=np.ones_like(enough.advantage))
     total = len(enough.reward)
     cut = max(1, round(total / rows))
     before = learner.schedule, learner.lr

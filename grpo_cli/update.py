@@ -80,7 +80,7 @@ def update_policy(
 
     Returns:
         Metrics of `train/*`, averaged over the gradient steps taken; none are taken where no row
-        has weight.
+        has weight, or where nothing differs: see `_says_something`.
 
     Raises:
         NonFinite: a loss or a gradient was nan or inf.
@@ -89,8 +89,12 @@ def update_policy(
     batch, member, entropy = _batch(policy, scored, reference, objective.top_quantile)
     learned = len(member) if scored.rollout.weight.any() else 0
     rows, first = ranks.span(learned)
+    nothing = {"train/epochs": 0.0, "train/gradient_steps": 0.0}
     if not rows:
-        return {"train/epochs": 0.0, "train/gradient_steps": 0.0}
+        return nothing
+    if not _says_something(scored, objective):
+        (mean,) = pooled([{"entropy": entropy}], ranks).values()
+        return {"train/entropy": mean.item(), **nothing}
     # Where all there is to learn from is with other ranks, every part of the epochs is empty.
     own = batch if learned else batch.rows(torch.arange(0, device=policy.device))
     parts, gradient = schedule.slices(rows), gradient_of(policy, objective)
@@ -119,6 +123,18 @@ def update_policy(
     means = {**pooled([{"entropy": entropy}], ranks), **pooled(of_epochs)}
     metrics = {f"train/{name}": mean.item() for name, mean in means.items()}
     return {**metrics, "train/epochs": float(len(of_epochs)), "train/gradient_steps": float(steps)}
+
+
+def _says_something(scored: Scored, objective: Objective) -> bool:
+    """Whether any member did better or worse than its peers, or a term of the loss is without them.
+
+    If not, every gradient is zero, and steps along it are no harmless ones: Adam goes on along the
+    mean of earlier gradients, and forgets their size, so that the next one leads too far.
+    """
+    if objective.kl_coef or objective.entropy_coef:
+        return True
+    counted = scored.advantage * scored.rollout.weight
+    return scored.rollout.ranks.any(bool(counted.any()))
 
 
 @torch.no_grad()

@@ -30,9 +30,9 @@ FILE = Path(__file__).with_name("counts.json")
 OURS = str(Path(grpo_cli.__file__).parent)
 CONFIGS = {
     # No pole falls within 8 steps.
-    # There all members get the same return, and learn nothing; it takes the same.
+    # There all members get the same return, so steps are compared with those of other times.
     "feed-forward": "env=CartPole-v1 env.max_steps=8 backend=native num_groups=4 group_size=4 "
-    "epochs=2 num_minibatches=4",
+    "epochs=2 num_minibatches=4 advantage.key=batch advantage.fallback=[]",
     "continuous": "env=Pendulum-v1 env.max_steps=20 backend=sync advantage=linear num_groups=3 "
     "group_size=4 epochs=2 num_minibatches=2 kl.coef=0.1",
     "pixels": "env=grpo/Catch-v0 backend=sync num_groups=2 group_size=3 epochs=1 num_minibatches=2",

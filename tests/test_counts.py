@@ -9,7 +9,8 @@ import pytest
 import torch
 from builders import cartpole, make_cartpole_policy
 
-FED = ["env=CartPole-v1", "backend=native", "num_groups=2", "group_size=4"]
+APART = ["advantage.key=batch", "advantage.fallback=[]"]  # all live equally long
+FED = ["env=CartPole-v1", "backend=native", "num_groups=2", "group_size=4", *APART]
 BOX = ["env=Pendulum-v1", "backend=sync", "num_groups=2", "group_size=4", "advantage=linear"]
 MEMORY = ["env=CartPole-v1", "backend=native", "policy=recurrent", "num_groups=2", "group_size=4"]
 WAITS = "host synchronisations"

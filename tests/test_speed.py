@@ -4,10 +4,14 @@ import numpy as np
 import torch
 from builders import cartpole, make_rollout, make_scored
 
+from grpo_cli.config import build
+from grpo_cli.config.built import build_all
+from grpo_cli.config.compose import compose
 from grpo_cli.envs import make_backend
 from grpo_cli.frames import Frames
 from grpo_cli.rollout import stacked
-from grpo_cli.speed import best, sized, stepping
+from grpo_cli.sinks.view import View
+from grpo_cli.speed import best, gradient_step, sized, stepping
 
 
 def scored():
@@ -47,6 +51,18 @@ def test_at_least_one_repeat_and_the_fastest_counts():
     done = []
     assert best(lambda: done.append(1), 0.0) >= 0
     assert len(done) == 1
+
+
+def test_a_gradient_step_is_taken_where_no_member_differs():
+    words = ["env=CartPole-v1", "env.max_steps=4", "num_groups=1", "group_size=2"]
+    built = build_all(build.plain(compose(words)), View(quiet=True))
+    scored = built.score(built.sampler.sample(built.policy, 0))
+    before = [tensor.clone() for tensor in built.policy.parameters()]
+    assert not scored.advantage.any()
+    assert gradient_step(built.learner, scored, 8, 0.0) > 0
+    assert built.learner.gradient_steps > 0
+    assert all(map(torch.equal, built.policy.parameters(), before))
+    built.backend.close()
 
 
 def test_every_backend_steps_all_members_and_starts_them_again():

@@ -8,6 +8,7 @@ import torch
 from builders import cartpole, make_cartpole_policy, make_rollout, make_sampler, make_scored
 
 from grpo_cli import entropy, kl, losses
+from grpo_cli.adam import Adam
 from grpo_cli.errors import NonFinite
 from grpo_cli.objective import Objective
 from grpo_cli.update import Schedule, update_policy
@@ -188,6 +189,27 @@ def test_without_any_weight_nothing_is_learned():
     metrics = learn(policy, replace(scored, rollout=nothing))
     assert metrics == {"train/epochs": 0.0, "train/gradient_steps": 0.0}
     assert torch.equal(weights(policy), before)
+
+
+def test_where_nothing_differs_the_mean_of_earlier_gradients_does_not_move_the_policy():
+    policy = make_cartpole_policy(cartpole())
+    optimizer = Adam(policy.parameters(), lr=0.01)
+    scored = sampled(policy)
+    same = replace(scored, advantage=np.zeros(len(scored.reward)))
+
+    def update(scored, **coefficients):
+        goal, plan = objective(**coefficients), schedule()
+        return update_policy(policy, optimizer, scored, goal, plan, seed=0, update=0)
+
+    update(scored)
+    before, moments = weights(policy), copy.deepcopy(optimizer.state_dict())
+    metrics = update(same)
+    assert torch.equal(weights(policy), before)
+    assert str(optimizer.state_dict()) == str(moments)
+    assert metrics["train/gradient_steps"] == metrics["train/epochs"] == 0
+    assert metrics["train/entropy"] > 0
+    assert update(same, entropy_coef=0.01)["train/gradient_steps"] == 1
+    assert not torch.equal(weights(policy), before)
 
 
 def test_only_the_rows_of_the_most_entropy_keep_their_advantage():

@@ -57,6 +57,13 @@ def _too_short(dead: float, history: History) -> bool:
     return history.facts.horizon is not None and least is not None and least > 0.95
 
 
+def _kl_stops(epochs: float, history: History) -> bool:
+    planned, least = history.facts.epochs, history.least("train/epochs", WARM_UP)
+    if planned is None or planned == 1 or not least:  # none: no member differed, so no step at all
+        return False
+    return epochs < 0.5 * planned
+
+
 RULES: tuple[Rule, ...] = (
     Rule(
         "short look-ahead",
@@ -90,7 +97,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "KL stop",
         "train/epochs",
-        lambda x, h: h.facts.epochs is not None and h.facts.epochs > 1 and x < 0.5 * h.facts.epochs,
+        _kl_stops,
         lambda x, h: f"the KL stop ends updates after {x:.1f} of {h.facts.epochs} epochs: lower lr",
     ),
     Rule(

@@ -121,6 +121,13 @@ def test_without_known_epochs_the_kl_stop_is_not_guessed():
     assert advise(run({"train/epochs": 1.0}, facts=replace(FACTS, epochs=None))) is None
 
 
+def test_updates_in_which_nothing_differs_are_no_kl_stop():
+    history = run({"train/epochs": 1.2})
+    assert "KL stop" in str(advise(history))
+    history.add(11, HEALTHY | {"train/epochs": 0.0})
+    assert advise(history) is None
+
+
 def test_an_update_of_one_step_measures_no_kl():
     one = replace(FACTS, epochs=1)
     assert advise(run({"train/approx_kl": 0.0}, facts=one)) is None
