@@ -33,8 +33,8 @@ evaluations. A run that never solves took for ever. Every simulated step counts.
 SUMMARY = """## No worse than PPO?
 
 PPO is Stable-Baselines3's with rl-zoo3's values; for FrozenLake-v1 and Taxi-v4 the zoo has none, so
-its own defaults there, which nobody tuned; on DoorKey without the zoo's `normalize`, with which it
-ends at 0.0 on five seeds of five. Steps and seconds until the greedy mean of 100
+its own defaults there, which nobody tuned; on DoorKey without the zoo's `normalize`, which
+has a row of its own there. Steps and seconds until the greedy mean of 100
 episodes reaches the threshold: ours / PPO's, medians over seeds. *Non-inferior*: at equal steps the
 lower end of the 95 % stratified bootstrap interval of (ours - PPO), final greedy returns, is above
 -0.05 in units of (PPO - random policy); with fewer than five seeds of either nothing is decided,

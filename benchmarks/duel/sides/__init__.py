@@ -73,6 +73,11 @@ SIDES = [
     Side("random", "uniformly random", "uniform.py", seeds=1),
     Side("sb3-ppo", "SB3 PPO, rl-zoo3's values", "sb3.py", ("ppo",), SB3),
     Side(
+        "sb3-ppo-normalised", "SB3 PPO, rl-zoo3's values, its `normalize` too", "sb3.py",
+        ("ppo", "normalize"), SB3, only=("MiniGrid-DoorKey-5x5-v0",),
+        why="only where sb3-ppo leaves `normalize` out, as nothing is learned with it.", seeds=5,
+    ),
+    Side(
         "cleanrl-ppo", "CleanRL PPO, its own values", "clean_ppo.py",
         requires=(*GYMNASIUM, "tensorboard==2.21.0"), alone=("cleanrl==1.2.0",),
         only=BOXES, why="only where observations are a Box: its scripts read no others.",

@@ -1,6 +1,6 @@
 """Stable-Baselines3's PPO, or SB3-contrib's ARS, with the values that rl-zoo3 recommends.
 
-    python sb3.py TASK SEED ppo|ars
+    python sb3.py TASK SEED ppo|ars [normalize]
 
 Rendering is off: `make_vec_env` would turn it on, which slows LunarLander threefold.
 """
@@ -34,9 +34,9 @@ def falling(start: float) -> Callable[[float], float]:
     return lambda remaining: remaining * start
 
 
-def model(words: dict[str, Any], seed: int, kind: str) -> BaseAlgorithm:
+def model(words: dict[str, Any], seed: int, kind: str, more: dict[str, Any]) -> BaseAlgorithm:
     """Build the model as rl-zoo3 does."""
-    given = {"policy": "MlpPolicy", "n_envs": 1, **ZOO[kind][words["env"]]}
+    given = {"policy": "MlpPolicy", "n_envs": 1, **ZOO[kind][words["env"]], **more}
     env: Any = DummyVecEnv([maker(words)] * given.pop("n_envs"))
     if given.pop("normalize", False):
         env = VecNormalize(env, norm_reward=kind == "ppo", gamma=given.get("gamma", 0.99))
@@ -71,7 +71,7 @@ def main() -> None:
     """Train once and print what the judge saw."""
     words, seed, kind = json.loads(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     torch.set_num_threads(1)
-    learner = model(words, seed, kind)
+    learner = model(words, seed, kind, dict.fromkeys(sys.argv[4:], True))
     normalise = learner.get_vec_normalize_env()
 
     def act(obs: list[Any], greedy: bool) -> NDArray:
