@@ -117,7 +117,7 @@ def rows(entries: Iterable[env_ids.Listed]) -> list[Row]:
     for entry in entries:
         own, family = find("env", entry.id), env_ids.family(entry.id)
         layer = own or (find("env", family) if family else None)
-        fast = pool and agrees.get(entry.id, {}).get("agrees") and not family
+        fast = pool and agrees.get(entry.id, {}).get("agrees")
         native = entry.id.startswith("CartPole")
         found.append(
             Row(

@@ -110,14 +110,9 @@ def correct(source: EnvSource, restarts: bool) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _changed(source: EnvSource) -> bool:
-    """Say whether the environment is another than the one that is registered under its id."""
-    return bool(source.kwargs or source.wrappers or source.masked)
-
-
 def _agrees(source: EnvSource) -> bool:
     """Say whether EnvPool's version was compared with this very environment, and agrees."""
-    return not _changed(source) and parity().get(source.id, {"agrees": False})["agrees"]
+    return parity().get(source.id, {"agrees": False})["agrees"] and EnvPool.fits(source)
 
 
 def _fastest(source: EnvSource, restarts: bool) -> tuple[str, str]:
@@ -127,7 +122,7 @@ def _fastest(source: EnvSource, restarts: bool) -> tuple[str, str]:
     if is_native(source):
         return "native", "Gymnasium has a vector version of this id"
     entry = parity().get(source.id)
-    if entry is None or _changed(source):
+    if entry is None or not EnvPool.fits(source):
         return "sync", "works for every environment"
     if not entry["agrees"]:
         return "sync", "EnvPool's version of this id differs from Gymnasium's"
@@ -151,8 +146,8 @@ def _require_pool(source: EnvSource) -> None:
     require_envpool()
     import envpool
 
-    if source.id not in envpool.list_all_envs() or _changed(source):
+    if source.id not in envpool.list_all_envs() or not EnvPool.fits(source):
         raise ConfigError(
-            f"EnvPool has no {source.id} with these arguments and wrappers",
+            f"EnvPool has no {source.id} with these arguments, wrappers and limit",
             "use backend=sync, or backend=auto",
         )

@@ -11,14 +11,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
-from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from numpy.typing import NDArray
 
 from grpo_cli.clock import part
+from grpo_cli.envs.batched import TRANSPARENT
 from grpo_cli.rollout import Floats, Ints
 
-# Wrappers that change nothing here: the time limit is counted apart.
-TRANSPARENT = (TimeLimit, OrderEnforcing, PassiveEnvChecker)
 PHYSICS = (
     "_sutton_barto_reward", "gravity", "masscart", "masspole", "total_mass", "length",
     "polemass_length", "force_mag", "tau", "kinematics_integrator", "theta_threshold_radians",
@@ -54,7 +52,7 @@ class NativeCartPole:
     @staticmethod
     def fits(env: gym.Env) -> bool:
         """Say whether the plain environment is an unchanged CartPole."""
-        while type(env) in TRANSPARENT:
+        while type(env) in TRANSPARENT:  # the time limit is counted apart
             env = env.env  # type: ignore[attr-defined]
         if type(env) is not CartPoleEnv:
             return False

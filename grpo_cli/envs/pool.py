@@ -3,18 +3,25 @@
 EnvPool takes seeds only when a pool is made and ignores them at reset, so every reset makes the
 pool anew with one seed per member; that costs milliseconds. Members drop out by stepping only the
 ids that still live.
+
+There are no single environments in a pool, so wrappers around observations are applied to what all
+members show. Where an environment cuts itself, its rewards may depend on when (MiniGrid's do): it
+keeps its own limit, and nobody else's can be sooner.
 """
 
 import warnings
 from importlib.util import find_spec
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
 from grpo_cli.clock import part
+from grpo_cli.envs.batched import Show, batched
 from grpo_cli.envs.source import EnvSource
 from grpo_cli.errors import MissingPackage
+from grpo_cli.observations import Observations
 from grpo_cli.rollout import Ints
 
 
@@ -22,7 +29,7 @@ class EnvPool:
     """A pool of members behind the backend contract.
 
     Args:
-        source: the environment, an id that EnvPool has, without arguments.
+        source: the environment, an id that EnvPool has, which fits.
         num_members: how many live side by side.
     """
 
@@ -31,12 +38,24 @@ class EnvPool:
     def __init__(self, source: EnvSource, num_members: int) -> None:
         self._source = source
         self._num_members = num_members
+        self._observations = Observations(source.observation_space)
+        show, own_limit = _look_into(source)
+        self._show = show or _as_it_is
+        self._max_steps = min(source.max_steps, own_limit or source.max_steps)
         self._pool: Any = None
 
     @staticmethod
     def installed() -> bool:
         """Say whether the package is there, without importing it."""
         return find_spec("envpool") is not None
+
+    @staticmethod
+    def fits(source: EnvSource) -> bool:
+        """Say whether arguments, wrappers and time limit leave what EnvPool has under this id."""
+        if source.kwargs or source.masked:
+            return False
+        show, own_limit = _look_into(source)
+        return show is not None and (own_limit or 0) <= source.max_steps
 
     @part("env reset")
     def reset(self, seeds: Ints) -> NDArray:
@@ -52,7 +71,7 @@ class EnvPool:
                 num_envs=len(seeds),
                 num_threads=1,
                 seed=seeds.tolist(),
-                max_episode_steps=self._source.max_steps,
+                max_episode_steps=self._max_steps,
             )
             return self._as_declared(self._pool.reset()[0])
 
@@ -73,8 +92,31 @@ class EnvPool:
             self._pool.close()
             self._pool = None
 
-    def _as_declared(self, obs: NDArray) -> NDArray:
-        return obs.astype(self._source.observation_space.dtype, copy=False)
+    def _as_declared(self, obs: Any) -> NDArray:  # noqa: ANN401 - an array or a dict of them
+        shown = self._show(obs)
+        if isinstance(shown, dict):
+            return self._observations.batch(shown)[0]
+        return shown.astype(self._observations.dtype, copy=False)
+
+
+def _look_into(source: EnvSource) -> tuple[Show | None, int | None]:
+    """Return what the wrappers do to a batch, and after how many steps the env cuts itself."""
+    plain = source.make()
+    try:
+        if not source.wrappers:
+            return _as_it_is, _own_limit(plain)
+        return batched(plain), _own_limit(plain)
+    finally:
+        plain.close()
+
+
+def _own_limit(env: gym.Env) -> int | None:
+    limit = getattr(env.unwrapped, "max_steps", None)
+    return limit if isinstance(limit, int) else None
+
+
+def _as_it_is(obs: Any) -> Any:  # noqa: ANN401 - an array or a dict of them
+    return obs
 
 
 def require_envpool() -> None:
