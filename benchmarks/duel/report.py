@@ -25,7 +25,10 @@ HEAD = """# Beside PPO
 Everybody with their own recommended settings, on one core, with the same evaluator: 100 episodes
 from the same starts, greedy and sampled, off the clock, at least every 2,000 env steps (ten greedy
 episodes first; all where those do not rule the threshold out). The clock is training time without
-evaluations. A run that never solves took for ever. Every simulated step counts. How to repeat it:
+evaluations. A run that never solves took for ever. Every simulated step counts. This project steps
+EnvPool's C++ versions of environments where they agree with Gymnasium's, as `grpo train` does by
+itself; its peers step Gymnasium's, as they do by theirs, and so does the evaluator. Steps compare
+the learning, seconds whole systems. How to repeat it:
 [benchmarks/README.md](../benchmarks/README.md). Made by `python benchmarks/duel --report` from
 `benchmarks/results/duel/`.
 """
