@@ -23,7 +23,7 @@ Runs = dict[str, list[Run]]
 HEAD = """# Beside PPO
 
 Everybody with their own recommended settings, on one core, with the same evaluator: 100 episodes
-from the same starts, greedy and sampled, off the clock, at least every 2,000 env steps (ten greedy
+from the same starts, greedy and sampled, off the clock, at least every 2,000 env steps (three
 episodes first; all where those do not rule the threshold out). The clock is training time without
 evaluations. A run that never solves took for ever. Every simulated step counts. This project steps
 EnvPool's C++ versions of environments where they agree with Gymnasium's, as `grpo train` does by
