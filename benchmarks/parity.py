@@ -39,7 +39,7 @@ LEVELS = (  # of MiniGrid
     "Empty-5x5 Empty-6x6 Empty-8x8 Empty-Random-5x5 Empty-Random-6x6 DoorKey-5x5 DoorKey-6x6 "
     "DistShift1 LavaGapS5 LavaGapS6 LavaGapS7 SimpleCrossingS9N1 SimpleCrossingS9N2 "
     "SimpleCrossingS9N3 LavaCrossingS9N1 FourRooms Unlock Dynamic-Obstacles-5x5 "
-    "Dynamic-Obstacles-6x6 Dynamic-Obstacles-Random-5x5 MultiRoom-N2-S4"
+    "Dynamic-Obstacles-Random-5x5 MultiRoom-N2-S4"
 ).split()
 TABLE = Path(__file__).parents[1] / "grpo_cli" / "envs" / "parity.json"
 
@@ -89,7 +89,7 @@ def compare(env_id: str) -> dict[str, Any]:
         "agrees": tells and bool(p_values[worst] * len(p_values) >= LEVEL),
         "tests": len(p_values),
         "smallest_p": round(p_values[worst], 5),
-        "where": worst,
+        "where": worst if tells else "random actions always earn the same",
     }
 
 
@@ -113,7 +113,7 @@ def main() -> None:
         entry = table[env_id]
         verdict = "agrees" if entry["agrees"] else "differs"
         print(f"{env_id:<28} {verdict:<8} p {entry['smallest_p']:<8} {entry['where']}", flush=True)
-    TABLE.write_text(json.dumps(dict(sorted(table.items())), indent=1) + "\n")
+        TABLE.write_text(json.dumps(dict(sorted(table.items())), indent=1) + "\n")
 
 
 if __name__ == "__main__":
