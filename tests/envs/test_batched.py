@@ -97,13 +97,13 @@ def test_minigrid_in_a_pool_is_minigrid_step_for_step(wrappers, steps):
     pytest.importorskip("minigrid")
     source = opened(f"env.wrappers={wrappers}".replace(" ", ""))
     roads = np.random.default_rng(0).integers(7, size=40)[:steps]
-    real, _ = make_backend("sync", source, 250)
-    pool, why = make_backend("auto", source, 100)
+    real, _ = make_backend("sync", source, 50)
+    pool, why = make_backend("auto", source, 400)
     assert (pool.name, "agrees" in why) == ("envpool", True)
-    expected = trajectories(real, np.arange(250), roads)
-    found = trajectories(pool, np.arange(100), roads)
-    assert found <= expected
-    assert len(found) > 20  # of the 48 that there are
+    expected = trajectories(real, np.arange(50), roads)
+    found = trajectories(pool, np.arange(400), roads)
+    assert expected <= found
+    assert 20 < len(expected) <= len(found) <= 48  # as many as there are
     pool.close()
     real.close()
 
