@@ -1,6 +1,5 @@
 """What stands on stdout when a job is done: one compact block."""
 
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from grpo_cli.cli.screen import columns, is_terminal, show
 from grpo_cli.sinks import profile
+from grpo_cli.sinks.format import number
 
 Words = Mapping[str, Any]
 
@@ -49,9 +49,9 @@ def show_answers(found: Words) -> None:
     """Print answers to one prompt side by side, each under its reward and advantage."""
     grid = Table(box=box.ROUNDED if is_terminal() else box.SIMPLE, show_lines=True)
     values = zip(found["returns"], found["advantages"], found["lengths"], strict=True)
-    for number, (ret, advantage, length) in enumerate(values, 1):
+    for place, (ret, advantage, length) in enumerate(values, 1):
         colour = "green" if advantage > 0 else "red" if advantage < 0 else "dim"
-        head = f"#{number}  reward {ret:.2f}\nadvantage {advantage:+.2f}\n{length} tokens"
+        head = f"#{place}  reward {ret:.2f}\nadvantage {advantage:+.2f}\n{length} tokens"
         grid.add_column(Text(head, style=colour), overflow="fold")
     grid.add_row(*(Text(answer or "(nothing)") for answer in found["answers"]))
     show(Text(f"{found['env']}  ·  {found['mode']}", style="bold"), Text(found["prompt"]), grid)
@@ -85,9 +85,9 @@ def show_jobs(records: Sequence[Words]) -> None:
         left = name in ("words", "result", "run")
         table.add_column(name, justify="left" if left else "right", overflow="fold")
     common = set.intersection(*(set(record["overrides"]) for record in records))
-    for number, record in enumerate(records):
+    for place, record in enumerate(records):
         words = " ".join(word for word in record["overrides"] if word not in common)
-        table.add_row(str(number), words, *_job_cells(record))
+        table.add_row(str(place), words, *_job_cells(record))
     following = _next(records, common)
     show(table, *([Text(f"next  {following}", style="dim")] if following else []))
 
@@ -106,7 +106,7 @@ def _job_cells(record: Words) -> list[str]:
     summary = record.get("summary")
     if summary is None:
         return ["", "", "", "failed", ""]
-    means = [_number(summary["eval"][mode]["mean"]) for mode in ("greedy", "sampled")]
+    means = [number(summary["eval"][mode]["mean"]) for mode in ("greedy", "sampled")]
     result = {True: "solved", False: "not solved", None: "done"}[summary["solved"]]
     return [*means, f"{summary['env_steps']:,}", result, summary["run"]]
 
@@ -164,8 +164,8 @@ def _scores(scores: Mapping[str, Words], threshold: float | None = None) -> Tabl
             mode,
             str(score["episodes"]),
             _coloured(score["mean"], threshold),
-            f"{_number(score['ci_low'])} to {_number(score['ci_high'])}",
-            *(_number(score[name]) for name in ("std", "median", "iqm", "length_mean")),
+            f"{number(score['ci_low'])} to {number(score['ci_high'])}",
+            *(number(score[name]) for name in ("std", "median", "iqm", "length_mean")),
         ]
         if with_success:
             rate = score["success_rate"]
@@ -176,13 +176,7 @@ def _scores(scores: Mapping[str, Words], threshold: float | None = None) -> Tabl
 
 def _coloured(mean: float, threshold: float | None) -> Text:
     colour = "bold" if threshold is None else "bold green" if mean >= threshold else "bold yellow"
-    return Text(_number(mean), style=colour)
-
-
-def _number(value: float | None) -> str:
-    if value is None or not math.isfinite(value):
-        return "-"
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.1f}"
+    return Text(number(mean), style=colour)
 
 
 def _duration(seconds: float) -> str:

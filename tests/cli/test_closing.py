@@ -51,6 +51,12 @@ def test_a_solved_run(capsys: pytest.CaptureFixture[str]):
     assert all(line == line.rstrip() for line in lines)
 
 
+def test_returns_below_one_keep_their_digits(capsys: pytest.CaptureFixture[str]):
+    small = {**SCORE, "mean": 0.9643, "ci_low": 0.9632, "ci_high": 0.9654}
+    show_training(summary(stop_at=0.9, eval={"greedy": small, "sampled": small}))
+    assert "0.964 0.963 to 0.965" in " ".join(capsys.readouterr().out.split())
+
+
 def test_not_solved_and_no_threshold(capsys: pytest.CaptureFixture[str]):
     show_training(summary(solved=False))
     assert "not solved  ·  a mean of 475 is needed" in capsys.readouterr().out

@@ -69,7 +69,10 @@ LOOKAHEAD = HERE.parents[1] / "lookahead.py"  # has document 001's reward functi
 ALL_ACTIONS = ("preset=sb3_grpo", f"reward={LOOKAHEAD}:cartpole_reward_fn")
 SIDES = [
     Side("peer", "grpo, peer-only", "ours.py", PEER_ONLY),
-    Side("linear", "grpo, peer + linear", "ours.py", LINEAR),
+    Side(
+        "linear", "grpo, peer + linear", "ours.py", LINEAR,
+        only=BOXES, why="only where observations are a Box: the adjustment reads numbers.",
+    ),
     Side("random", "uniformly random", "uniform.py", seeds=1),
     Side("sb3-ppo", "SB3 PPO, rl-zoo3's values", "sb3.py", ("ppo",), SB3),
     Side(
