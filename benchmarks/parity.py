@@ -111,7 +111,7 @@ def main() -> None:
     for env_id in sys.argv[1:] or [*IDS, *(f"MiniGrid-{one}-v0" for one in LEVELS)]:
         table[env_id] = {**compare(env_id), **made}
         entry = table[env_id]
-        verdict = "agrees" if entry["agrees"] else "differs"
+        verdict = "agrees" if entry["agrees"] else "does not"
         print(f"{env_id:<28} {verdict:<8} p {entry['smallest_p']:<8} {entry['where']}", flush=True)
         TABLE.write_text(json.dumps(dict(sorted(table.items())), indent=1) + "\n")
 

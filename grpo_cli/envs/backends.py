@@ -125,7 +125,7 @@ def _fastest(source: EnvSource, restarts: bool) -> tuple[str, str]:
     if entry is None or not EnvPool.fits(source):
         return "sync", "works for every environment"
     if not entry["agrees"]:
-        return "sync", "EnvPool's version of this id differs from Gymnasium's"
+        return "sync", "EnvPool's version of this id was not found to agree with Gymnasium's"
     if not EnvPool.installed():
         return "sync", "EnvPool is not installed (pip install 'grpo-cli[fast]' is faster here)"
     return "envpool", "EnvPool's version of this id agrees with Gymnasium's"

@@ -39,7 +39,7 @@ def batched(env: gym.Env) -> Show | None:
         elif type(env) is FlattenObservation and _flat(env.env.observation_space):
             steps.append(_flatten(env.env.observation_space))
         elif f"{type(env).__module__}.{type(env).__name__}" == ONE_HOT:
-            steps.append(_one_hot)
+            steps.append(_one_hot())
         elif type(env) not in TRANSPARENT:
             return None
         env = env.env  # type: ignore[attr-defined]
@@ -50,6 +50,11 @@ def batched(env: gym.Env) -> Show | None:
         return obs
 
     return show
+
+
+def as_it_is(obs: Any) -> Any:  # noqa: ANN401 - an array or a dict of them
+    """Return observations as they are: there are no wrappers."""
+    return obs
 
 
 def _filter(keys: tuple[str, ...]) -> Show:
@@ -63,25 +68,31 @@ def _flat(space: spaces.Space) -> bool:
 
 def _flatten(space: spaces.Space) -> Show:
     def flatten(obs: dict[str, NDArray]) -> NDArray:
-        return np.concatenate([_columns(one, obs[key]) for key, one in inner.items()], axis=1)
+        return np.concatenate([column(obs[key]) for key, column in columns.items()], axis=1)
 
     inner = space.spaces if isinstance(space, spaces.Dict) else {}
+    columns = {key: _columns(one) for key, one in inner.items()}
     return flatten
 
 
-def _columns(space: spaces.Space, values: NDArray) -> NDArray:
-    """Return an entry of B observations as columns [B, N]: numbers one by one, choices one-hot."""
+def _columns(space: spaces.Space) -> Callable[[NDArray], NDArray]:
+    """Turn an entry of B observations into columns [B, N]: numbers one by one, choices one-hot."""
     if isinstance(space, spaces.Discrete):
-        return np.eye(int(space.n), dtype=space.dtype)[values - space.start]
-    return values.reshape(len(values), -1)
+        table, start = np.eye(int(space.n), dtype=space.dtype), space.start
+        return lambda values: table[values - start]
+    return lambda values: values.reshape(len(values), -1)
 
 
-def _one_hot(obs: dict[str, NDArray]) -> dict[str, NDArray]:
+def _one_hot() -> Show:
     """Tell kind, colour and state of MiniGrid's cells, three codes each, by one-hot vectors."""
     from minigrid.core import constants
 
     sizes = map(len, (constants.OBJECT_TO_IDX, constants.COLOR_TO_IDX, constants.STATE_TO_IDX))
-    codes = np.moveaxis(obs["image"], -1, 0)
     tables = [np.eye(size, dtype=np.uint8) for size in sizes]
-    hot = [table[code] for table, code in zip(tables, codes, strict=True)]
-    return {**obs, "image": np.concatenate(hot, axis=-1)}
+
+    def one_hot(obs: dict[str, NDArray]) -> dict[str, NDArray]:
+        codes = np.moveaxis(obs["image"], -1, 0)
+        hot = [table[code] for table, code in zip(tables, codes, strict=True)]
+        return {**obs, "image": np.concatenate(hot, axis=-1)}
+
+    return one_hot

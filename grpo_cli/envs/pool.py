@@ -13,12 +13,11 @@ import warnings
 from importlib.util import find_spec
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
 from grpo_cli.clock import part
-from grpo_cli.envs.batched import Show, batched
+from grpo_cli.envs.batched import as_it_is
 from grpo_cli.envs.source import EnvSource
 from grpo_cli.errors import MissingPackage
 from grpo_cli.observations import Observations
@@ -39,9 +38,8 @@ class EnvPool:
         self._source = source
         self._num_members = num_members
         self._observations = Observations(source.observation_space)
-        show, own_limit = _look_into(source)
-        self._show = show or _as_it_is
-        self._max_steps = min(source.max_steps, own_limit or source.max_steps)
+        self._show = source.show or as_it_is
+        self._max_steps = min(source.max_steps, source.own_limit or source.max_steps)
         self._pool: Any = None
 
     @staticmethod
@@ -54,8 +52,7 @@ class EnvPool:
         """Say whether arguments, wrappers and time limit leave what EnvPool has under this id."""
         if source.kwargs or source.masked:
             return False
-        show, own_limit = _look_into(source)
-        return show is not None and (own_limit or 0) <= source.max_steps
+        return source.show is not None and (source.own_limit or 0) <= source.max_steps
 
     @part("env reset")
     def reset(self, seeds: Ints) -> NDArray:
@@ -97,26 +94,6 @@ class EnvPool:
         if isinstance(shown, dict):
             return self._observations.batch(shown)[0]
         return shown.astype(self._observations.dtype, copy=False)
-
-
-def _look_into(source: EnvSource) -> tuple[Show | None, int | None]:
-    """Return what the wrappers do to a batch, and after how many steps the env cuts itself."""
-    plain = source.make()
-    try:
-        if not source.wrappers:
-            return _as_it_is, _own_limit(plain)
-        return batched(plain), _own_limit(plain)
-    finally:
-        plain.close()
-
-
-def _own_limit(env: gym.Env) -> int | None:
-    limit = getattr(env.unwrapped, "max_steps", None)
-    return limit if isinstance(limit, int) else None
-
-
-def _as_it_is(obs: Any) -> Any:  # noqa: ANN401 - an array or a dict of them
-    return obs
 
 
 def require_envpool() -> None:

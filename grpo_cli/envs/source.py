@@ -9,6 +9,7 @@ import gymnasium as gym
 from gymnasium import spaces
 from gymnasium.wrappers import FrameStackObservation
 
+from grpo_cli.envs.batched import Show, as_it_is, batched
 from grpo_cli.envs.display import draw_in_memory
 from grpo_cli.envs.masks import MaskFromInfo, reports_mask
 from grpo_cli.envs.spaces import Codec, action_codec
@@ -35,6 +36,8 @@ class EnvSource:
         masked: `info` holds a mask of the actions.
         wrappers: what stands around it, the first innermost.
         fresh: it is made anew for every episode.
+        show: what the wrappers do to observations, for a batch of them; None: there is no such.
+        own_limit: steps after which the environment cuts itself, whatever `max_steps` says.
     """
 
     id: str
@@ -48,6 +51,8 @@ class EnvSource:
     _construct: Callable[..., gym.Env] = field(repr=False)
     wrappers: tuple[Wrapper, ...] = ()
     fresh: bool = False
+    show: Show | None = field(default=as_it_is, repr=False)
+    own_limit: int | None = None
 
     @property
     def slug(self) -> str:
@@ -137,9 +142,16 @@ def open_env(
             masked=masked,
             _construct=construct,
             wrappers=tuple(wrappers),
+            show=batched(env) if wrappers else as_it_is,
+            own_limit=_own_limit(plain),
         )
     finally:
         plain.close()
+
+
+def _own_limit(env: gym.Env) -> int | None:
+    limit = getattr(env.unwrapped, "max_steps", None)
+    return limit if isinstance(limit, int) else None
 
 
 def _reports_mask(env: gym.Env) -> bool:
