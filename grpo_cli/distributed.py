@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from grpo_cli.board import AWAKE, Board, offer, opened
 from grpo_cli.errors import NonFinite, RankLost
 from grpo_cli.ranks import Array, Moments, Ranks
 from grpo_cli.stop import Dropped
+from grpo_cli.sums import bincount
 
 T = TypeVar("T")
 
@@ -88,9 +89,12 @@ class World(Ranks):
         return self._reduced(value, np.maximum)
 
     def sum_by(self, cell: NDArray, *weights: NDArray) -> list[NDArray]:
-        """Sum weights [K] of all ranks by cell [K], numbers that mean the same everywhere."""
+        """Sum weights [K] or [K, F] of all ranks by cell [K], numbers that mean the same to all."""
         size = int(self.max(np.array([cell.max(initial=-1)]))[0]) + 1
-        return list(self.sum(np.stack([np.bincount(cell, w, size) for w in weights])))
+        sums = [bincount(cell, weight, size) for weight in weights]
+        whole = self.sum(np.concatenate([each.ravel() for each in sums]))
+        ends = np.cumsum([each.size for each in sums])[:-1]
+        return [w.reshape(s.shape) for w, s in zip(np.split(whole, ends), sums, strict=True)]
 
     def any(self, flag: bool) -> bool:
         """Say whether it is true on any rank."""
@@ -107,10 +111,11 @@ class World(Ranks):
             self._all_reduce(joined, np.add)
         return (joined.to(own.device) if torch.is_tensor(column) else joined.numpy()), mine  # type: ignore[return-value]
 
-    def mean(self, value: NDArray) -> float:
-        """Return the mean of what all ranks have, [K] each; 0 where nobody has anything."""
-        total, count = self.sum(np.array([value.sum(), len(value)]))
-        return float(total / max(count, 1))
+    def mean(self, value: NDArray) -> Any:  # noqa: ANN401 - as there
+        """Return the mean of what all ranks have, [K] or [K, F]; 0 where nobody has anything."""
+        sums = self.sum(np.append(np.asfortranarray(value).sum(axis=0), len(value)))
+        mean = sums[:-1] / max(sums[-1], 1)
+        return mean if value.ndim > 1 else mean[0]
 
     def moments(self, *samples: NDArray) -> list[Moments]:
         """Describe samples [K], each with what the other ranks have of it."""

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from grpo_cli.sums import bincount
+
 T = TypeVar("T")
 Array = TypeVar("Array", NDArray, torch.Tensor)
 
@@ -70,8 +72,8 @@ class Ranks:
         return value
 
     def sum_by(self, cell: NDArray, *weights: NDArray) -> list[NDArray]:
-        """Sum weights [K] of all ranks by cell [K], numbers that mean the same everywhere."""
-        return [np.bincount(cell, weight) for weight in weights]
+        """Sum weights [K] or [K, F] of all ranks by cell [K], numbers that mean the same to all."""
+        return [bincount(cell, weight) for weight in weights]
 
     def max(self, value: NDArray) -> NDArray:
         """Take the largest of each place of an array of the same shape on every rank."""
@@ -85,9 +87,9 @@ class Ranks:
         """Put the columns [K, ...] of all ranks in a row; returns also which part is one's own."""
         return column, slice(None)
 
-    def mean(self, value: NDArray) -> float:
-        """Return the mean of what all ranks have, [K] each; 0 where nobody has anything."""
-        return value.mean() if len(value) else 0.0
+    def mean(self, value: NDArray) -> Any:  # noqa: ANN401 - a number, or one for each column
+        """Return the mean of what all ranks have, [K] or [K, F]; 0 where nobody has anything."""
+        return np.asfortranarray(value).mean(axis=0) if len(value) else 0.0
 
     def moments(self, *samples: NDArray) -> list[Moments]:
         """Describe samples [K], each with what the other ranks have of it."""

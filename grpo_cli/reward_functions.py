@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grpo_cli.errors import ConfigError, NonFinite
-from grpo_cli.rollout import LEARN, Floats, Rollout, bincount
+from grpo_cli.rollout import LEARN, Floats, Rollout
+from grpo_cli.sums import bincount
 
 __all__ = ["env", "length", "terminated", "weighted"]
 

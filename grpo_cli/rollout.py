@@ -18,6 +18,7 @@ from torch import Tensor
 
 from grpo_cli.frames import Frames, join_frames
 from grpo_cli.ranks import ALONE, Ranks
+from grpo_cli.sums import bincount
 from grpo_cli.tokens import Tokens, join_tokens
 
 Floats = NDArray[np.float64]
@@ -30,11 +31,6 @@ ROOM = 1 << 25
 
 LEARN, BASELINE = 0, 1
 """Roles of members: those that are learned from, and greedy ones they are only compared with."""
-
-
-def bincount(index: Ints, weight: Floats, size: int = 0) -> Floats:
-    """Sum weights by index, [K] -> [size or more]; `np.bincount` with a type that checkers know."""
-    return np.bincount(index, weights=weight, minlength=size).astype(np.float64, copy=False)
 
 
 def tensors(obs: NDArray) -> Obs:

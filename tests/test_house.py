@@ -21,7 +21,7 @@ CONF = ROOT / "conf"
 
 FLOORS: dict[int, frozenset[str]] = {
     0: frozenset(
-        "board clock errors frames gathering ranks rollout randomness tokens versions".split()
+        "board clock errors frames gathering ranks rollout randomness sums tokens versions".split()
     ),
     1: frozenset(
         "rewards reward_functions transitions returns kl entropy distributions joint statistics"

@@ -120,11 +120,15 @@ def test_exchanges(size):
         whole, place = world.whole(mine)
         assert (whole[place] == mine).all()
         assert world.span(world.rank + 1) == (size * (size + 1) // 2, sum(range(world.rank + 1)))
-        [table] = world.sum_by(np.arange(world.rank + 1), mine)
+        columns = np.column_stack([mine, -mine])
+        table, sides = world.sum_by(np.arange(world.rank + 1), mine, columns)
+        assert sides.T.tolist() == [table.tolist(), (-table).tolist()]
+        assert world.mean(columns).tolist() == [world.mean(mine), -world.mean(mine)]
         pair = world.pooled(Moments(1.0, mine[:1], np.zeros(1)))
         added = world.add(torch.tensor([[1.0 + world.rank]]), torch.tensor(2.0))
         return (
-            whole.tolist(), moments.mean, moments.std(), table.tolist(), float(pair.mean[0]),
+            whole.tolist(), moments.mean, moments.std(), world.mean(mine), table.tolist(),
+            float(pair.mean[0]),
             world.decide(world.rank), world.any(world.rank == 1), [float(a) for a in added],
             list(world.share(7)),
         )  # fmt: skip
@@ -136,7 +140,7 @@ def test_exchanges(size):
     # cells: rank r adds r to cell 0, r + 1 to cell 1 if r >= 1, r + 2 to cell 2 if r >= 2
     cells = {2: [1.0, 2.0], 3: [3.0, 5.0, 4.0]}[size]
     expected = (
-        whole.tolist(), whole.mean(), whole.std(), cells, (size - 1) / 2,
+        whole.tolist(), whole.mean(), whole.std(), whole.mean(), cells, (size - 1) / 2,
         0, True, [size * (size + 1) / 2, 2.0 * size],
     )  # fmt: skip
     assert first == str(expected)

@@ -13,7 +13,8 @@ from grpo_cli.advantages.settings import Level
 from grpo_cli.errors import ConfigError
 from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.returns import returns_to_go
-from grpo_cli.rollout import BASELINE, Floats, Ints, Rollout, bincount
+from grpo_cli.rollout import BASELINE, Floats, Ints, Rollout
+from grpo_cli.sums import bincount
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,9 @@ def find_baseline(
     mean, count, first = _others(value, rollout, entries, level)
     lonely, alone = first < level.min_peers, count < level.min_peers
     if level.adjust == "linear":
-        phi = features(rollout)
-        gap = [column - _others(column, rollout, entries, level)[0] for column in phi.T]
-        usable = ~lonely & ~alone
-        states, ranks = np.column_stack(gap), rollout.ranks
-        mean = value - linear(value - mean, states, rollout.number_N, usable, ranks=ranks)
+        phi, usable, ranks = features(rollout), ~lonely & ~alone, rollout.ranks
+        gap = phi - _others(phi, rollout, entries, level)[0]
+        mean = value - linear(value - mean, gap, rollout.number_N, usable, ranks=ranks)
     if level.baseline == "loo":
         return Baseline(mean, mean, lonely, alone, spread)
     if level.baseline == "shrunk":
@@ -107,14 +106,14 @@ def greedy_return(rollout: Rollout, reward: Floats, gamma: float) -> Floats:
 
 
 def _others(
-    column: Floats, rollout: Rollout, entries: Entries, level: Level
+    value: Floats, rollout: Rollout, entries: Entries, level: Level
 ) -> tuple[Floats, Floats, Floats]:
-    """Mean of the peers' numbers, how many they are, how many before any fall-back, [K]."""
+    """Mean of the peers' numbers, as `value`; how many they are, and before any fall-back, [K]."""
     among = rollout.ranks if level.key == "batch" else ALONE
-    stats = peer_stats(column, entries.key, entries.owner, ranks=among)
+    stats = peer_stats(value, entries.key, entries.owner, ranks=among)
     mean, count = stats.mean, stats.count
     for name in level.fallback if rollout.ranks.any(bool((count < level.min_peers).any())) else ():
-        found = FALLBACKS[name](rollout, entries, column, mean, count, level.min_peers)
+        found = FALLBACKS[name](rollout, entries, value, mean, count, level.min_peers)
         mean, count = found
     return mean, count, stats.count
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from grpo_cli.advantages.peers import has_spread, std_by
 from grpo_cli.advantages.settings import Level
 from grpo_cli.returns import returns_to_go
-from grpo_cli.rollout import LEARN, Floats, Ints, Rollout, bincount, flat
+from grpo_cli.rollout import LEARN, Floats, Ints, Rollout, flat
+from grpo_cli.sums import bincount
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from grpo_cli.advantages.entries import Entries
 from grpo_cli.advantages.peers import peer_stats
 from grpo_cli.rollout import Floats, Rollout
+from grpo_cli.sums import beside, bincount
 
 REACH = 2  # steps to either side; peers further away live in another part of the episode
 
@@ -30,29 +31,29 @@ def neighbour_step(
     Args:
         rollout: rows, members and groups.
         entries: the place and the owner of each row.
-        value_N: what is compared, [N].
-        mean_N: the peers' mean so far, [N].
+        value_N: what is compared, [N], or [N, F].
+        mean_N: the peers' mean so far, likewise.
         count_N: their number so far, [N].
         min_peers: rows with at least this many are left alone.
 
     Returns:
-        Mean and count, [N] each.
+        Mean, as `value_N`, and count, [N].
     """
     shape = (rollout.num_groups, int(rollout.step.max()) + 1 + 2 * REACH)
     cell_N = rollout.group_N * shape[1] + rollout.step + REACH
     number = np.bincount(cell_N, minlength=shape[0] * shape[1])
-    total = np.bincount(cell_N, value_N, minlength=shape[0] * shape[1])
+    total = bincount(cell_N, value_N, shape[0] * shape[1])
     row = np.flatnonzero(count_N < min_peers)
-    pooled, peers = np.zeros(len(row)), np.zeros(len(row))
+    pooled, peers = np.zeros((len(row), *value_N.shape[1:])), np.zeros(len(row))
     for offset in range(-REACH, REACH + 1):
         near = np.clip(row + offset, 0, len(value_N) - 1)
         same_member = rollout.member[near] == rollout.member[row]
         own = same_member & (rollout.step[near] == rollout.step[row] + offset)
         peers += number[cell_N[row] + offset] - own
-        pooled += total[cell_N[row] + offset] - np.where(own, value_N[near], 0.0)
+        pooled += total[cell_N[row] + offset] - np.where(beside(own, value_N), value_N[near], 0.0)
     enough = peers >= max(min_peers, 1)
     mean_N, count_N = mean_N.copy(), count_N.copy()
-    mean_N[row[enough]] = pooled[enough] / peers[enough]
+    mean_N[row[enough]] = pooled[enough] / beside(peers[enough], value_N)
     count_N[row[enough]] = peers[enough]
     return mean_N, count_N
 
@@ -71,7 +72,8 @@ def all_groups(
     """
     stats = peer_stats(value_N, entries.place, entries.owner, ranks=rollout.ranks)
     lonely = (count_N < min_peers) & (stats.count >= max(min_peers, 1))
-    return np.where(lonely, stats.mean, mean_N), np.where(lonely, stats.count, count_N)
+    mean_N = np.where(beside(lonely, value_N), stats.mean, mean_N)
+    return mean_N, np.where(lonely, stats.count, count_N)
 
 
 FALLBACKS: dict[str, Fallback] = {"neighbour_step": neighbour_step, "all_groups": all_groups}

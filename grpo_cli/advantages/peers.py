@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grpo_cli.ranks import ALONE, Ranks
-from grpo_cli.rollout import Floats, Ints, bincount
+from grpo_cli.rollout import Floats, Ints
+from grpo_cli.sums import beside, bincount
 
 
 @dataclass(frozen=True)
 class PeerStats:
-    """Statistics over an entry's peers, K entries; mean and std are 0 where there is no peer."""
+    """What the peers of K entries have, the mean 0 where there is no peer."""
 
-    mean: Floats  # [K]
+    mean: Floats  # [K], or [K, F] where F numbers are compared
     count: Floats  # [K]
-    std: Floats  # [K], population standard deviation
 
 
 def peer_stats(
@@ -35,7 +35,7 @@ def peer_stats(
     "Buy 4 REINFORCE samples, get a baseline for free!").
 
     Args:
-        value: one number per entry, [K].
+        value: one number per entry, [K], or several, [K, F].
         key: entries with equal keys are compared, [K], any integers.
         owner: entries of the same owner are no peers of each other, [K]; None: each its own.
         weight: how much an entry counts as a peer, [K]; None: 1 each.
@@ -44,30 +44,21 @@ def peer_stats(
     >>> peer_stats(np.array([1.0, 2.0, 6.0, 5.0]), np.array([0, 0, 0, 1])).mean.tolist()
     [4.0, 3.5, 1.5, 0.0]
     """
-    weight = np.ones_like(value) if weight is None else weight
+    weight = np.ones(len(value)) if weight is None else weight
     # Centring first keeps the subtraction of one's own share exact to the last few bits.
     centre = ranks.mean(value)
-    moments = [weight, weight * (value - centre), weight * (value - centre) ** 2]
+    moments = own = [weight, beside(weight, value) * (value - centre)]
     cell = dense(key, ranks)
-    own = moments if owner is None else [_own(moment, cell, owner) for moment in moments]
+    if owner is not None:
+        pair = dense(cell * (int(owner.max()) + 1) + owner)
+        own = [bincount(pair, moment)[pair] for moment in moments]
     totals = ranks.sum_by(cell, *moments)
-    count, total, squares = (sums[cell] - share for sums, share in zip(totals, own, strict=True))
-    count = np.where(count > 1e-9, count, 0.0)
-    divisor = np.where(count > 0, count, 1.0)
-    mean = total / divisor
-    variance = np.maximum(squares / divisor - mean**2, 0.0)
-    has_peer = count > 0
+    count, total = (sums[cell] - share for sums, share in zip(totals, own, strict=True))
+    has_peer = count > 1e-9
+    mean = total / beside(np.where(has_peer, count, 1.0), value) + centre
     return PeerStats(
-        mean=np.where(has_peer, mean + centre, 0.0),
-        count=count,
-        std=np.where(has_peer, np.sqrt(variance), 0.0),
+        mean=np.where(beside(has_peer, value), mean, 0.0), count=np.where(has_peer, count, 0.0)
     )
-
-
-def _own(moment: Floats, cell: Ints, owner: Ints) -> Floats:
-    """Sum a moment over the entries of the same owner in the same cell, [K]."""
-    pair = dense(cell * (int(owner.max()) + 1) + owner)
-    return bincount(pair, moment)[pair]
 
 
 def has_spread(value: Floats, key: Ints, ranks: Ranks = ALONE) -> NDArray[np.bool_]:

@@ -14,7 +14,8 @@ from grpo_cli.groups.memory import Demand
 from grpo_cli.groups.packing import Rounds, pack
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
-from grpo_cli.rollout import Ints, Rollout, bincount
+from grpo_cli.rollout import Ints, Rollout
+from grpo_cli.sums import bincount
 from grpo_cli.walk import Outcome, as_array, successes
 
 __all__ = ["windows"]

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from grpo_cli.clock import Clock
 from grpo_cli.errors import NonFinite
-from grpo_cli.rollout import LEARN, Episodes, Floats, Ints, Rollout, bincount
+from grpo_cli.rollout import LEARN, Episodes, Floats, Ints, Rollout
+from grpo_cli.sums import bincount
 from grpo_cli.text.asking import Asks
 from grpo_cli.text.generation import Answer
 from grpo_cli.text.policy import Prompt, TextPolicy, as_text, number_of

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from grpo_cli.advantages import Estimate
-from grpo_cli.rollout import Floats, Rollout, bincount
+from grpo_cli.rollout import Floats, Rollout
+from grpo_cli.sums import bincount
 from grpo_cli.tokens import Tokens, spoken
 
 Advantage = Callable[..., Estimate | Floats]
