@@ -37,12 +37,12 @@ def file_of(task: Task, side: Side, seed: int) -> Path:
 def missing(seeds: int, tasks: list[str], sides: list[str]) -> list[Job]:
     """Return what has not been run: all sides of a seed before the next seed of an environment."""
     jobs = []
-    for task, seed, side in product(TASKS, range(seeds), SIDES):
+    for task, number, side in product(TASKS, range(seeds), SIDES):
         if (tasks and task.name not in tasks) or (sides and side.name not in sides):
             continue
-        wanted = side.takes(task) and seed < planned(task, side)
-        if wanted and not file_of(task, side, seed).exists():
-            jobs.append((task, side, seed))
+        for seed in planned(task, side)[number : number + 1] if side.takes(task) else ():
+            if not file_of(task, side, seed).exists():
+                jobs.append((task, side, seed))
     return jobs
 
 

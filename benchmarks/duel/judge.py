@@ -1,4 +1,4 @@
-"""The one evaluator for all sides: 100 episodes, the same starts for everybody, off the clock.
+"""The one evaluator for all sides: the same episodes for everybody, off the clock.
 
 It imports NumPy and Gymnasium only, so that it runs in every side's own environment.
 """
@@ -11,7 +11,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-EPISODES = 100
 # Episodes after which a policy may be found not to solve, and Student's t at 97.5 % of so many.
 STAGES = {3: 4.30, 10: 2.26, 30: 2.05}
 FIRST_SEED = 900_000_000  # no side trains on these starts
@@ -27,8 +26,8 @@ class Judge:
     """Looks at a policy at every multiple of `EVERY` steps, while the clock stands.
 
     A look plays three episodes in each mode that has not solved the task yet, then more, up to all
-    hundred, as long as these do not rule out that the threshold is reached. At `CURVE` points of
-    the budget it plays all hundred greedy ones, at the end in both modes.
+    of the task, as long as these do not rule out that the threshold is reached. At `CURVE` points
+    of the budget it plays all greedy ones, at the end in both modes.
 
     Args:
         words: the task's.
@@ -38,6 +37,7 @@ class Judge:
 
     def __init__(self, words: dict[str, Any], make: Callable[[], gym.Env], act: Act) -> None:
         self.threshold, self.budget = words["threshold"], words["budget"]
+        self.episodes = words["episodes"]
         self.points: list[dict[str, Any]] = []
         self.solved: dict[str, dict[str, Any] | None] = dict.fromkeys(MODES)
         self._make, self._act = make, act
@@ -72,7 +72,7 @@ class Judge:
 
     def _point(self, steps: int, wall: float, cpu: float) -> None:
         modes = MODES if steps >= self.budget else MODES[:1]
-        means = {mode: self._play(mode, 0, EPISODES).mean() for mode in modes}
+        means = {mode: self._play(mode, 0, self.episodes).mean() for mode in modes}
         seen = {mode: round(float(mean), 4) for mode, mean in means.items()}
         self.points.append({**_at(steps, wall, cpu), **seen})
 
@@ -82,7 +82,7 @@ class Judge:
             returns = np.append(returns, self._play(mode, len(returns), stage))
             if returns.mean() + t * returns.std(ddof=1) / np.sqrt(stage) < self.threshold:
                 return False
-        returns = np.append(returns, self._play(mode, len(returns), EPISODES))
+        returns = np.append(returns, self._play(mode, len(returns), self.episodes))
         return bool(returns.mean() >= self.threshold)
 
     def _play(self, mode: str, first: int, last: int) -> np.ndarray:

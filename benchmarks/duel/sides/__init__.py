@@ -25,6 +25,7 @@ class Side:
         only: names of the tasks that it takes; nothing: all.
         why: it takes no others.
         seeds: at most that many.
+        first_seed: ours begin where no seed had a part in choosing our settings.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Side:
     only: tuple[str, ...] = ()
     why: str = ""
     seeds: int = 10
+    first_seed: int = 0
 
     @property
     def script(self) -> Path:
@@ -51,6 +53,7 @@ GYMNASIUM = ("gymnasium[box2d,mujoco,toy-text]==1.4.0", "minigrid==3.2.0", "torc
 SB3 = ("stable-baselines3==2.9.2", "sb3-contrib==2.9.2", *GYMNASIUM)
 PEER_ONLY = ("advantage.adjust=none",)
 LINEAR = ("advantage.adjust=linear",)
+UNSEEN = 1_000
 IN_ZOO = (  # with at most a million steps
     "CartPole-v1", "Acrobot-v1", "Pendulum-v1", "LunarLander-v3", "MountainCarContinuous-v0",
     "LunarLanderContinuous-v3", "MountainCar-v0", "Hopper-v5", "HalfCheetah-v5",
@@ -68,9 +71,9 @@ CANDIDATES = ("preset=sb3_contrib",)
 LOOKAHEAD = HERE.parents[1] / "lookahead.py"  # has document 001's reward function
 ALL_ACTIONS = ("preset=sb3_grpo", f"reward={LOOKAHEAD}:cartpole_reward_fn")
 SIDES = [
-    Side("peer", "grpo, peer-only", "ours.py", PEER_ONLY),
+    Side("peer", "grpo, peer-only", "ours.py", PEER_ONLY, first_seed=UNSEEN),
     Side(
-        "linear", "grpo, peer + linear", "ours.py", LINEAR,
+        "linear", "grpo, peer + linear", "ours.py", LINEAR, first_seed=UNSEEN,
         only=BOXES, why="only where observations are a Box: the adjustment reads numbers.",
     ),
     Side("random", "uniformly random", "uniform.py", seeds=1),
@@ -119,9 +122,9 @@ ABSENT = {
 """Who was asked for and is not there, and why."""
 
 
-def planned(task: Task, side: Side) -> int:
-    """Return for how many seeds a side runs on a task that it takes."""
-    return min(task.seeds, side.seeds)
+def planned(task: Task, side: Side) -> range:
+    """Return the seeds that a side runs on a task that it takes."""
+    return range(side.first_seed, side.first_seed + min(task.seeds, side.seeds))
 
 
 def interpreter(side: Side) -> str:
