@@ -3,14 +3,16 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from inspect import signature
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from grpo_cli.clock import part
 from grpo_cli.distributions import Density, Outlook
-from grpo_cli.losses import needs_members
+from grpo_cli.losses import needs_members, needs_rows_only
+from grpo_cli.losses.aggregate import aggregated
 from grpo_cli.rollout import Batch, Mean, Obs
 
 Loss = Callable[[Outlook, Batch], tuple[Tensor, dict[str, Mean]]]
@@ -51,6 +53,9 @@ class Learns(Protocol):
 class Objective:
     """What is minimised: loss + kl_coef * KL - entropy_coef * entropy.
 
+    The penalty is summed up as the loss is (`aggregate`), as in DeepSeekMath's equation 3; the
+    bonus is a mean over rows.
+
     Attributes:
         loss: the policy loss.
         kl: divergence from the reference at each row, nats.
@@ -72,6 +77,16 @@ class Objective:
         """Minibatches must hold whole members."""
         return needs_members(self.loss)
 
+    @cached_property
+    def by_row(self) -> bool:
+        """A minibatch may be computed part by part."""
+        return needs_rows_only(self.loss)
+
+    @cached_property
+    def _aggregate(self) -> dict[str, Any]:
+        given = signature(self.loss).parameters
+        return {name: given[name].default for name in ("aggregate", "length") if name in given}
+
     @part("forward and loss")
     def __call__(self, new: Outlook, batch: Batch) -> tuple[Tensor, dict[str, Mean]]:
         """Return the scalar to minimise and what was measured."""
@@ -79,7 +94,7 @@ class Objective:
         if self.kl_coef:
             penalty = self.kl(new, batch)
             measured["kl"] = batch.mean(penalty)
-            total = total + self.kl_coef * batch.weighted(penalty)
+            total = total + self.kl_coef * aggregated(penalty, batch, **self._aggregate)[0]
         if self.entropy_coef:
             entropy = self.entropy(new)
             measured["entropy"] = batch.mean(entropy)

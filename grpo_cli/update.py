@@ -99,7 +99,7 @@ def update_policy(
     own = batch if learned else batch.rows(torch.arange(0, device=policy.device))
     parts, gradient = schedule.slices(rows), gradient_of(policy, objective)
     whole_members = objective.by_member or policy.by_member
-    if policy.device.type == "cpu" and not whole_members:
+    if policy.device.type == "cpu" and objective.by_row and not policy.by_member:
         gradient = partial(in_slices, gradient, list(policy.parameters()))
     of_epochs: list[dict[str, Mean]] = []
     steps = 0

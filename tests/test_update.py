@@ -259,3 +259,23 @@ def test_weight_0_among_other_rows_gets_exactly_zero_gradient():
     learn(policy, wild)
     learn(twin, tame)
     assert torch.equal(weights(policy), weights(twin))
+
+
+def of_the_whole_minibatch(new, batch):
+    """A loss of one's own that does not divide by `batch.total_weight`."""
+    ratio = (new.logprob - batch.old_logprob).exp()
+    return -(ratio * batch.advantage).mean(), {}
+
+
+@pytest.mark.parametrize(
+    "loss", [losses.clip, losses.reinforce, losses.clip_cov, losses.kl_cov, of_the_whole_minibatch]
+)
+def test_many_rows_are_learned_from_as_few_are(loss, monkeypatch):
+    found = []
+    for rows in (4096, 13):  # computed at once; a minibatch has more than 13
+        monkeypatch.setattr("grpo_cli.gradient.AT_ONCE", rows)
+        policy = make_cartpole_policy(cartpole())
+        goal = Objective(loss, kl.exact, entropy.bonus)
+        learn(policy, sampled(policy), plan=schedule(epochs=2, num_minibatches=2), goal=goal)
+        found.append(weights(policy))
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)

@@ -13,6 +13,7 @@ from grpo_cli.rollout import Floats, Ints, Rollout, flat
 
 MOST_FOLDS = 4
 TIME_UNIT = 100.0  # steps, as in rllab: keeps the cubes of long episodes in range
+ROUNDING = 1e-9  # of a feature's largest size; what float32 can tell apart is sixty times as much
 RIDGE = 1e-5  # of each feature's own sum of squares: enough to solve, too little to matter
 # With so little, weights fitted on the few hundred rows of short episodes add more variance to
 # differences between peers than they take out; where rows are many, more costs next to nothing.
@@ -32,6 +33,17 @@ def features(rollout: Rollout, *, time: bool = False) -> Floats:
     return np.concatenate(columns, axis=1)
 
 
+def gaps(phi: Floats, others: Floats, ranks: Ranks = ALONE) -> Floats:
+    """Return features less the mean features of the peers, [N, F]; 0 where rounding alone is left.
+
+    What never differs must stay out of the fit; what varies little beside its size, or beside
+    other features, must not.
+    """
+    gap = phi - others
+    largest = ranks.max(np.abs(phi).max(axis=0, initial=0.0))
+    return np.where(np.abs(gap) > ROUNDING * largest, gap, 0.0)
+
+
 def linear(
     difference: Floats,
     states: Floats,
@@ -49,7 +61,7 @@ def linear(
 
     Args:
         difference: value minus baseline, [N]; without peers the value.
-        states: features minus the same peers' mean features, [N, F]; without peers the features.
+        states: `gaps` of the features, [N, F]; without peers the features.
         group: group of each row, [N], under the number by which all ranks know it.
         usable: rows whose peers are of their own group, [N]; only these are fitted on, because a
             fall-back to all groups would carry returns from one fold into another.
@@ -91,12 +103,16 @@ def _moments(design: Floats, target: Floats, rows: NDArray[np.bool_]) -> Floats:
 
 
 def _solve(gram: Floats, side: Floats, ridge: float) -> Floats:
-    """Solve the ridge equations; features that never vary get weight 0."""
-    size = np.diag(gram)
-    varies = size > 1e-12 * max(size.max(), 1e-300)
+    """Solve the ridge equations in units of each feature's size, whatever the units are it came in.
+
+    Features that are always 0 get weight 0.
+    """
+    size = np.sqrt(np.diag(gram))
     weights = np.zeros(len(side))
-    chosen = np.flatnonzero(varies)
+    chosen = np.flatnonzero(size)
     if len(chosen):
-        inner = gram[np.ix_(chosen, chosen)] + np.diag(ridge * size[chosen])
-        weights[chosen] = np.linalg.lstsq(inner, side[chosen], rcond=None)[0]
+        unit = size[chosen]
+        inner = gram[np.ix_(chosen, chosen)] / unit / unit[:, None]
+        inner[np.diag_indices_from(inner)] += ridge
+        weights[chosen] = np.linalg.solve(inner, side[chosen] / unit) / unit
     return weights

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from grpo_cli.advantages.adjust import RIDGE, features, linear
+from grpo_cli.advantages.adjust import RIDGE, features, gaps, linear
 from grpo_cli.advantages.entries import Entries
 from grpo_cli.advantages.fallbacks import FALLBACKS
 from grpo_cli.advantages.peers import has_spread, mean_by, peer_stats
@@ -64,8 +64,8 @@ def find_baseline(
     lonely, alone = first < level.min_peers, count < level.min_peers
     if level.adjust == "linear":
         phi, usable, ranks = features(rollout), ~lonely & ~alone, rollout.ranks
-        gap = phi - _others(phi, rollout, entries, level)[0]
-        mean = value - linear(value - mean, gap, rollout.number_N, usable, ranks=ranks)
+        states = gaps(phi, _others(phi, rollout, entries, level)[0], ranks)
+        mean = value - linear(value - mean, states, rollout.number_N, usable, ranks=ranks)
     if level.baseline == "loo":
         return Baseline(mean, mean, lonely, alone, spread)
     if level.baseline == "shrunk":
@@ -158,7 +158,8 @@ def _shrunk(value: Floats, group: Ints, others: Floats, ranks: Ranks = ALONE) ->
         ConfigError: there is only one group.
     """
     count = np.bincount(group)
-    n = int(ranks.sum(np.array([len(count)]))[0])
+    n = int(ranks.sum(np.array([(count > 0).sum()]))[0])
+    count = np.maximum(count, 1)  # a group of which nobody is left has no mean, and counts for none
     if n == 1:
         raise ConfigError(
             "advantage.baseline=shrunk looks at other groups, and there is only one",

@@ -5,9 +5,11 @@ from torch import Tensor
 from grpo_cli.distributions import Outlook
 from grpo_cli.losses.aggregate import aggregated
 from grpo_cli.losses.clip import drift
+from grpo_cli.losses.members import by_row
 from grpo_cli.rollout import Batch, Mean
 
 
+@by_row
 def all_action(new: Outlook, batch: Batch) -> tuple[Tensor, dict[str, Mean]]:
     """Loss -sum_a pi_new(a|s) A(s, a), averaged over states.
 

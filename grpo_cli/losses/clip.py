@@ -8,13 +8,14 @@ from torch import Tensor
 from grpo_cli.distributions import Outlook
 from grpo_cli.errors import ConfigError
 from grpo_cli.losses.aggregate import BY_MEMBER, aggregated
-from grpo_cli.losses.members import by_member, member_log_ratio
+from grpo_cli.losses.members import by_member, by_row, member_log_ratio
 from grpo_cli.rollout import Batch, Mean
 
 Floats = NDArray[np.float32]
 RATIOS = ("step", "sequence", "trajectory")
 
 
+@by_row
 @by_member(ratio=RATIOS[1:], aggregate=BY_MEMBER)
 def clip(
     new: Outlook,

@@ -1,4 +1,4 @@
-"""Losses that need whole members in a minibatch say so here, for which of their settings."""
+"""What a loss has to see at once: its rows one by one, whole members, or a whole minibatch."""
 
 import inspect
 from collections.abc import Callable
@@ -39,6 +39,22 @@ def needs_members(loss: Callable[..., Any]) -> bool:
         return settings is not None
     parameters = inspect.signature(loss).parameters
     return any(parameters[name].default in values for name, values in settings.items())
+
+
+def by_row(loss: Function) -> Function:
+    """Declare that a loss sums over rows that do not depend on each other.
+
+    Such a loss divides by `batch.total_weight` only (`batch.weighted`), and so may be computed part
+    by part. What is not declared gets its minibatch in one piece.
+    """
+    loss.by_row = True  # type: ignore[attr-defined]
+    return loss
+
+
+def needs_rows_only(loss: Callable[..., Any]) -> bool:
+    """Say whether a loss, with the settings that a `partial` has bound, is a sum over rows."""
+    function = loss.func if isinstance(loss, partial) else loss
+    return getattr(function, "by_row", False) and not needs_members(loss)
 
 
 def per_member(value: Tensor, batch: Batch) -> Tensor:

@@ -6,10 +6,11 @@ from torch import Tensor
 from grpo_cli.distributions import Outlook
 from grpo_cli.losses.aggregate import BY_MEMBER, aggregated
 from grpo_cli.losses.clip import drift
-from grpo_cli.losses.members import by_member
+from grpo_cli.losses.members import by_member, by_row
 from grpo_cli.rollout import Batch, Mean
 
 
+@by_row
 @by_member(aggregate=BY_MEMBER)
 def sapo(
     new: Outlook,

@@ -8,7 +8,7 @@ from torch import Tensor
 from grpo_cli.distributions import Outlook
 from grpo_cli.losses.aggregate import BY_MEMBER, aggregated
 from grpo_cli.losses.clip import clip_shares, drift
-from grpo_cli.losses.members import by_member, member_log_ratio
+from grpo_cli.losses.members import by_member, by_row, member_log_ratio
 from grpo_cli.rollout import Batch, Mean
 
 
@@ -27,6 +27,7 @@ def _score_loss(
     }
 
 
+@by_row
 @by_member(aggregate=BY_MEMBER)
 def reinforce(
     new: Outlook, batch: Batch, *, aggregate: str = "step_mean", length: float | None = None
@@ -44,6 +45,7 @@ def reinforce(
     return _score_loss(new, batch, 1.0, aggregate, length)
 
 
+@by_row
 @by_member(aggregate=BY_MEMBER)
 def cispo(
     new: Outlook,

@@ -53,7 +53,8 @@ class Normaliser(nn.Module):
     def observe(self, obs: Tensor, ranks: Ranks = ALONE) -> None:
         """Take a batch [N, *O] of every rank into the moments, by Chan et al.'s pooled update."""
         batch = obs.double()
-        mean = batch.mean(dim=0)
+        # Of a rank that has none left while others have: a mean of nothing is not a number.
+        mean = batch.mean(dim=0) if len(batch) else torch.zeros_like(self.exact_mean)
         seen = ranks.pooled(Moments(len(batch), mean, ((batch - mean) ** 2).sum(dim=0)))
         count, mean = seen.count, torch.as_tensor(seen.mean, device=obs.device)
         total = self.count + count

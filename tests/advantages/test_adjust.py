@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -90,3 +92,26 @@ def test_equal_returns_from_unequal_states_are_a_difference():
     rollout = make_rollout([[1, 3], [2, 3], [0, 1], [0, 5]], [0, 0, 1, 1], obs=obs)
     got = peer(rollout, rollout.reward, 1.0, fallback=[], scale="none", adjust="linear").advantage
     assert np.abs(got[[1, 3]]).min() > 0.1
+
+
+@pytest.mark.parametrize("unit", [1.0, 255.0, 1e6])
+def test_a_feature_in_large_units_hides_no_other(unit):
+    noise = np.random.default_rng(0)
+    noisy = linear_world()
+    large = unit * noise.normal(size=(96, 1))
+    obs = torch.cat([noisy.obs, torch.from_numpy(large)], dim=1)
+    rollout = replace(noisy, obs=obs)
+    plain = peer(rollout, rollout.reward, 1.0, scale="none").advantage
+    adjusted = peer(rollout, rollout.reward, 1.0, scale="none", adjust="linear").advantage
+    assert np.abs(adjusted).max() < 0.1 * np.abs(plain).max()
+
+
+def test_what_differs_by_rounding_alone_stays_out_of_the_fit():
+    rollout = linear_world()
+    constant = torch.full((96, 40), 0.1, dtype=torch.float64)
+    wide = replace(rollout, obs=torch.cat([rollout.obs, constant], dim=1))
+    few, many = (
+        peer(some, some.reward, 1.0, scale="none", adjust="linear").advantage
+        for some in (rollout, wide)
+    )
+    assert many == pytest.approx(few, rel=1e-9, abs=1e-12)

@@ -87,6 +87,14 @@ def test_a_shrunk_baseline_compares_groups_that_do_not_vary_with_the_others():
     assert advantages(rollout, baseline="shrunk")[:2] == pytest.approx([0.5, 0.5])
 
 
+def test_a_group_of_which_nobody_is_left_shrinks_nobody():
+    rewards = [[0], [2], [4], [8], [9], [9]]
+    three = make_rollout(rewards, [0, 0, 1, 1, 2, 2])
+    gap = make_rollout(rewards, [0, 0, 1, 1, 3, 3])
+    expected = advantages(three, baseline="shrunk")
+    assert advantages(gap, baseline="shrunk") == pytest.approx(expected)
+
+
 def test_shrinking_needs_another_group():
     with pytest.raises(ConfigError, match="only one"):
         advantages(random_rollout(groups=1), baseline="shrunk")

@@ -10,7 +10,7 @@ from builders import make_batch, make_member_batch
 from grpo_cli import losses
 from grpo_cli.distributions import Categorical, Outlook
 from grpo_cli.errors import ConfigError
-from grpo_cli.losses import by_member, needs_members, per_member
+from grpo_cli.losses import by_member, needs_members, needs_rows_only, per_member
 
 FAMILY = Categorical(3)
 
@@ -185,3 +185,12 @@ def test_what_cannot_be_is_refused():
     ):
         with pytest.raises(ConfigError, match=says):
             losses.clip(new, batch, **settings)
+
+
+def test_losses_say_whether_their_rows_stand_alone():
+    alone = {name for name in losses.__all__ if needs_rows_only(getattr(losses, name))}
+    assert alone == {"all_action", "cispo", "clip", "reinforce"}
+    assert needs_rows_only(partial(losses.sapo, aggregate="step_mean"))
+    assert needs_rows_only(partial(losses.clip, eps_low=0.1))
+    assert not needs_rows_only(partial(losses.clip, aggregate="member_mean"))
+    assert not needs_rows_only(lambda new, batch: batch.weighted(new.logprob))  # nobody knows

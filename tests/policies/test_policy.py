@@ -6,6 +6,7 @@ import pytest
 import torch
 from builders import cartpole, make_cartpole_policy
 from gymnasium import spaces
+from threads import in_threads
 from torch import nn
 
 from grpo_cli.distributions import Gaussian
@@ -17,6 +18,7 @@ from grpo_cli.policies.activations import Tanh
 from grpo_cli.policies.mlp import NumpyMlp
 from grpo_cli.policies.normaliser import Normaliser
 from grpo_cli.randomness import Purpose, rng
+from grpo_cli.ranks import ALONE
 
 
 def observations(count=100):
@@ -186,3 +188,21 @@ def test_a_whole_number_is_a_log_std_too():
     policy = Policy(mlp(spaces.Box(-1, 1, (3,))), 64, Gaussian(2), log_std=0)  # policy.log_std=0
     assert policy.free is not None
     assert policy.free.dtype == torch.float32
+
+
+def test_ranks_with_fewer_pieces_of_observations_do_no_harm(monkeypatch):
+    monkeypatch.setattr("grpo_cli.rollout.ROOM", 8)  # two rows of four numbers a piece
+    obs = torch.randn(7, 4, generator=torch.Generator().manual_seed(0))
+    source = cartpole()
+
+    def moments(rows, ranks=ALONE):
+        policy = make_policy(
+            mlp, source.observation_space, source.codec.family, np.random.default_rng(0),
+            torch.device("cpu"), normalise=True,
+        )  # fmt: skip
+        policy.observe(rows, ranks)
+        return torch.stack([policy.normaliser.mean, policy.normaliser.std])
+
+    alone = moments(obs)
+    for found in in_threads(2, lambda world: moments([obs[:6], obs[6:]][world.rank], world)):
+        torch.testing.assert_close(found, alone)
