@@ -18,6 +18,8 @@ from grpo_cli import video
 from grpo_cli.envs import EnvSource, make_backend, make_simulator
 from grpo_cli.envs.display import choose_opengl, draw_in_memory
 from grpo_cli.errors import GrpoError
+from grpo_cli.observations import Observations
+from grpo_cli.rollout import flat, tensors
 from grpo_cli.speed import stepping
 from grpo_cli.versions import versions
 
@@ -30,6 +32,7 @@ EXTRAS = {
     "minigrid": ("minigrid", "MiniGrid and BabyAI levels"),
     "video": ("imageio_ffmpeg", "films of episodes (ffmpeg)"),
 }
+REPEAT = "draw all randomness from self.np_random, and set every state in reset()"
 SEEDS = (11, 12, 13)
 STEPS = 200  # compared in each episode; what drifts has drifted by then
 MEASURE_S = 0.5
@@ -70,6 +73,7 @@ def computer() -> Iterator[Check]:
 def environment(source: EnvSource) -> Iterator[Check]:
     """Look at an environment: Gymnasium's checker, starts, determinism, snapshots, speed."""
     yield _checker(source)
+    yield _one("only finite numbers", lambda: _not_finite(source), "return numbers, not nan or inf")
     yield _one("same seed, same start", lambda: _starts(source))
     yield _one("same actions, same episode", lambda: _episodes(source, used=False))
     yield _after_others(source)
@@ -111,9 +115,8 @@ def _checker(source: EnvSource) -> Check:
     return Check(name, True, "passed")
 
 
-def _one(name: str, difference: Callable[[], str]) -> Check:
-    """Run a comparison that returns what differs, empty where nothing does."""
-    fix = "draw all randomness from self.np_random, and set every state in reset()"
+def _one(name: str, difference: Callable[[], str], fix: str = REPEAT) -> Check:
+    """Run a comparison that returns what is wrong, empty where nothing is."""
     try:
         found = difference()
     except Exception as error:
@@ -141,6 +144,23 @@ def _starts(source: EnvSource) -> str:
     finally:
         env.close()
         other.close()
+
+
+def _not_finite(source: EnvSource) -> str:
+    """Play random actions, and say what is no number."""
+    env, rows = source.make(), Observations(source.observation_space)
+    try:
+        source.action_space.seed(0)
+        actions = [source.action_space.sample() for _ in range(STEPS)]
+        for seed in SEEDS:
+            for step, (obs, *paid) in enumerate(_steps(env, seed, actions)):
+                if not np.isfinite(flat(tensors(rows.stack([obs]))).numpy()).all():
+                    return f"seed {seed}, step {step}: observation is not finite"
+                if paid and not np.isfinite(paid[0]):
+                    return f"seed {seed}, step {step}: reward is not finite"
+        return ""
+    finally:
+        env.close()
 
 
 def _episodes(source: EnvSource, used: bool) -> str:

@@ -13,6 +13,7 @@ from grpo_cli.clock import part
 from grpo_cli.distributions import Density, Outlook
 from grpo_cli.losses import needs_members, needs_rows_only
 from grpo_cli.losses.aggregate import aggregated
+from grpo_cli.losses.clip import drift
 from grpo_cli.rollout import Batch, Mean, Obs
 
 Loss = Callable[[Outlook, Batch], tuple[Tensor, dict[str, Mean]]]
@@ -91,6 +92,8 @@ class Objective:
     def __call__(self, new: Outlook, batch: Batch) -> tuple[Tensor, dict[str, Mean]]:
         """Return the scalar to minimise and what was measured."""
         total, measured = self.loss(new, batch)
+        if "approx_kl" not in measured:  # a loss of one's own: without it the KL stop cannot act
+            measured["approx_kl"] = drift(new.logprob - batch.old_logprob, batch)
         if self.kl_coef:
             penalty = self.kl(new, batch)
             measured["kl"] = batch.mean(penalty)

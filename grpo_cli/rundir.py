@@ -23,6 +23,7 @@ from grpo_cli.errors import CheckpointError, ConfigError
 from grpo_cli.versions import versions
 
 ROOT = Path("runs")
+TRAIN_ONE = "train one: grpo train env=CartPole-v1"
 LOOKS = 20  # at a lock, 10 ms apart, before somebody else is said to have it
 _LOCKS: set[int] = set()  # open files of this process that lock a run
 
@@ -278,13 +279,11 @@ def _linked(run: RunFolder, link: str) -> tuple[RunFolder, Path]:
 def _newest(root: Path) -> RunFolder:
     runs = newest_first(root)
     if not runs:
-        raise CheckpointError(
-            f"there are no runs in {root}/", "train one: grpo train env=CartPole-v1"
-        )
+        raise CheckpointError(f"there are no runs in {root}/", TRAIN_ONE)
     return runs[0]
 
 
 def _near(path: Path, root: Path) -> str:
     runs = [str(file.parent) for file in sorted(root.glob("*/*/meta.json"))]
     close = difflib.get_close_matches(str(path), runs, n=3, cutoff=0.4) or runs[-3:]
-    return f"did you mean {', '.join(close)}?" if close else "train one: grpo train env=CartPole-v1"
+    return f"did you mean {', '.join(close)}?" if close else TRAIN_ONE

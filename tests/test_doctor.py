@@ -48,6 +48,11 @@ class Wide(Sound):
         return 99 * super().draw()
 
 
+class NoNumber(Sound):
+    def draw(self):
+        return np.full(2, np.nan, np.float32)
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(doctor, "MEASURE_S", 0.01)
@@ -83,6 +88,11 @@ def test_state_that_outlives_a_reset():
 
 def test_observations_outside_their_space():
     assert "Gymnasium's checker" in failures(Wide)
+
+
+def test_what_is_no_number():
+    found = examined(NoNumber)["only finite numbers"]
+    assert (found.ok, found.says) == (False, "seed 11, step 0: observation is not finite")
 
 
 def test_the_computer():

@@ -1,3 +1,4 @@
+import math
 from functools import partial
 
 import pytest
@@ -32,3 +33,11 @@ def test_a_penalty_is_summed_up_as_the_loss_is(loss, penalty):
     total, measured = Objective(loss, of_members, entropy.bonus, kl_coef=2.0)(new, batch)
     assert (total - plain).item() == pytest.approx(2 * penalty, abs=1e-6)
     assert measured["kl"].item() == pytest.approx(0.19)  # over all steps, whatever the loss does
+
+
+def test_the_kl_stop_can_act_on_a_loss_that_measures_nothing():
+    batch = make_member_batch((5,))
+    new = Outlook(Categorical(3), torch.zeros(5, 3), batch.old_logprob + 0.3)
+    own = Objective(lambda new, batch: (batch.weighted(new.logprob), {}), of_members, entropy.bonus)
+    drift = math.exp(0.3) - 1 - 0.3
+    assert own(new, batch)[1]["approx_kl"].item() == pytest.approx(drift, rel=1e-5)

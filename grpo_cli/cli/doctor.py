@@ -6,7 +6,7 @@ from typing import Any
 import typer
 
 from grpo_cli.cli import flags
-from grpo_cli.cli.door import door
+from grpo_cli.cli.door import door, warnings_to
 from grpo_cli.cli.help import DoctorCommand
 from grpo_cli.cli.words import arrange
 from grpo_cli.errors import NonFinite
@@ -27,7 +27,9 @@ def doctor(
     trust: flags.Trust = False,
 ) -> None:
     """Examine this computer, an environment, or a crash."""
-    with door(debug):
+    from grpo_cli.sinks.view import View
+
+    with door(debug), warnings_to(View().warn):
         first = context.args[0] if len(context.args) == 1 else ""
         if first.startswith("replay="):
             _replay(first.partition("=")[2], json, trust)

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class Told(View):
         super().__init__(quiet=True)
         self._wire = wire
 
-    def training(self, facts: Facts) -> Sink:
+    def training(self, facts: Facts, before: Iterable[tuple[int, Metrics]] = ()) -> Sink:
         """The sink that tells of evaluations."""
         return _Evaluations(self._wire)
 

@@ -162,6 +162,8 @@ def build_all(words: dict[str, Any], view: View, ranks: Ranks = ALONE) -> Built:
     policy = build.build_policy(words, source, device)
     if notice := fits.policy_notice(words, source):
         view.notice(notice)
+    if warning := fits.check_length(words, source):
+        view.warn(warning)
     if words["group"]["name"] in LOOK_AHEAD:
         sampler, backend = build_lookahead(words, source, view, ranks)
     else:

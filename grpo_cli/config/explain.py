@@ -89,7 +89,7 @@ def _wrong_type(cause: ValidationError) -> ConfigError:
     if key not in known:
         return ConfigError(f"{key} has the wrong type{got}", "see grpo train --help")
     expected = Expected.of_field(known[key])
-    fix = f"the default is {typed(expected.default)}"
+    fix = f"for example {key}={typed(expected.default)}"
     return ConfigError(f"{key} must be {expected.words}{got}", fix)
 
 

@@ -32,6 +32,21 @@ def check_linear(words: dict[str, Any], source: EnvSource) -> None:
     )
 
 
+def check_length(words: dict[str, Any], source: EnvSource) -> str:
+    """Say so where one update may take more steps than the run; nothing where it is bounded."""
+    group = words["group"]
+    if not source.endless or group["name"] != "episodes" or group.get("horizon"):
+        return ""
+    members = words["num_groups"] * words["group_size"]
+    most = members * source.max_steps
+    if most <= words["total_steps"]:
+        return ""
+    return (
+        f"{members} members may play {source.max_steps:,} steps each: one update of up to {most:,} "
+        f"env steps, where total_steps is {words['total_steps']:,} (env.max_steps=N bounds it)"
+    )
+
+
 def _width(space: spaces.Space) -> int:
     size = 1
     for side in space.shape or ():

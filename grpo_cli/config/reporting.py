@@ -13,6 +13,7 @@ from grpo_cli.config.built import Built
 from grpo_cli.errors import GrpoError
 from grpo_cli.rundir import RunFolder
 from grpo_cli.runs import read
+from grpo_cli.runs.follow import Follower
 from grpo_cli.sinks import Groups, Jsonl, Sink, TensorBoard
 from grpo_cli.sinks.profile import Profile
 from grpo_cli.sinks.trackers import TRACKERS
@@ -76,7 +77,7 @@ def make_sinks(
             steps=steps, board=board,
         )  # fmt: skip
         sinks.append(stages)
-    sinks.append(view.training(facts))
+    sinks.append(view.training(facts, () if at is None else Follower(run.path).read()))
     if clock is not None:
         cuda = built.policy.device.type == "cuda"
         sinks.append(

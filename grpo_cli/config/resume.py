@@ -86,7 +86,7 @@ def named_run(
     if _is_over(resumed, before, _tree(cfg)):
         raise ConfigError(
             f"{run.path} is finished, after {resumed.saved.facts['steps']:,} env steps",
-            "write total_steps=... to train it longer, or stop_at=none if it was solved",
+            f"write total_steps=...{_also(before)} to go on, or stop_at=none if it was solved",
         )
     return cfg, resumed
 
@@ -152,6 +152,11 @@ def _newest_good(run: RunFolder, say: Callable[[str], None]) -> tuple[Path, Chec
             "move that folder away to start again from nothing",
         )
     return None
+
+
+def _also(before: Tree) -> str:
+    """Return the further word that a longer run needs: its rates fall to 0 at total_steps."""
+    return " resume_changes=allow" if moving(("total_steps",), before) else ""
 
 
 def _is_over(resumed: Resumed, before: Tree, after: Tree) -> bool:

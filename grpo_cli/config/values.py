@@ -58,7 +58,7 @@ class Expected:
         if self.fits(value):
             return
         near = did_you_mean(value, self.rule.choices) if isinstance(value, str) else ""
-        default = "" if self.default == MISSING else f"the default is {typed(self.default)}"
+        default = "" if self.default == MISSING else f"for example {key}={typed(self.default)}"
         raise ConfigError(f"{key} must be {self.words}, got {typed(value)}", near or default)
 
     def fits(self, value: Any) -> bool:

@@ -6,15 +6,14 @@ on nothing but its seed and its actions, not on the episodes played before in th
 
 from collections.abc import Sequence
 from contextlib import closing
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.utils.env_checker import data_equivalence as same
 
 from grpo_cli.envs.source import EnvSource
+from grpo_cli.observations import Observations
 
 KEEPS = ("gymnasium.envs.box2d.bipedal_walker",)
 """Modules of environments known to keep something over a reset that a short probe cannot see.
@@ -53,29 +52,31 @@ def settled(source: EnvSource, fresh: str = "auto", probe: bool = True) -> tuple
         source.action_space.seed(SEED)
         actions = [source.action_space.sample() for _ in range(STEPS)]
         try:
-            _told(env, SEED + 1, actions)
-            used = _told(env, SEED, actions)
-            new = _in_a_new_one(source, actions)
-            if same(used, new, exact=True):
+            rows = Observations(source.observation_space)
+            _told(env, rows, SEED + 1, actions)
+            used = _told(env, rows, SEED, actions)
+            new = _in_a_new_one(source, rows, actions)
+            if used == new:
                 return source, True
-            if same(new, _in_a_new_one(source, actions), exact=True):
+            if new == _in_a_new_one(source, rows, actions):
                 return replace(source, fresh=True), True
         except Exception:  # training meets the same, and says where it was
             return source, True
     return source, False
 
 
-def _in_a_new_one(source: EnvSource, actions: Sequence[Any]) -> list[Any]:
+def _in_a_new_one(source: EnvSource, rows: Observations, actions: Sequence[Any]) -> list[Any]:
     with closing(source.make()) as env:
-        return _told(env, SEED, actions)
+        return _told(env, rows, SEED, actions)
 
 
-def _told(env: gym.Env, seed: int, actions: Sequence[Any]) -> list[Any]:
-    """Play an episode; returns all that an agent is told, rewards as bytes: nan equals nan."""
-    told = [deepcopy(env.reset(seed=seed)[0])]  # some hand out the same array every time
+def _told(env: gym.Env, rows: Observations, seed: int, actions: Sequence[Any]) -> list[Any]:
+    """Play an episode; returns all that an agent is told, numbers as bytes: nan equals nan."""
+    told: list[Any] = [rows.stack([env.reset(seed=seed)[0]]).tobytes()]
     for action in actions:
         obs, reward, terminated, truncated, _ = env.step(action)
-        told += [deepcopy(obs), np.float64(reward).tobytes(), bool(terminated), bool(truncated)]
+        told += [rows.stack([obs]).tobytes(), np.float64(reward).tobytes()]
+        told += [bool(terminated), bool(truncated)]
         if terminated or truncated:
             break
     return told

@@ -37,6 +37,7 @@ class EnvSource:
         wrappers: what stands around it, the first innermost.
         fresh: it is made anew for every episode.
         show: what the wrappers do to observations, for a batch of them; None: there is no such.
+        endless: nobody has set a time limit; `max_steps` is ours.
         own_limit: steps after which the environment cuts itself, whatever `max_steps` says.
     """
 
@@ -53,6 +54,7 @@ class EnvSource:
     fresh: bool = False
     show: Show | None = field(default=as_it_is, repr=False)
     own_limit: int | None = None
+    endless: bool = False
 
     @property
     def slug(self) -> str:
@@ -118,6 +120,7 @@ def open_env(
     construct = own_class or _registered(env_id)
     plain = _made(env_id, construct, kwargs)
     limit = max_steps or (plain.spec.max_episode_steps if plain.spec else None)
+    endless = limit is None
     if limit is None:
         limit = DEFAULT_LIMIT
         warnings.warn(
@@ -144,6 +147,7 @@ def open_env(
             wrappers=tuple(wrappers),
             show=batched(env) if wrappers else as_it_is,
             own_limit=_own_limit(plain),
+            endless=endless,
         )
     finally:
         plain.close()
@@ -201,4 +205,9 @@ def _made(env_id: str, construct: Callable[..., gym.Env], kwargs: dict[str, Any]
             f"{env_id} returned a {type(env).__name__}, not a gymnasium.Env",
             "derive the class from gymnasium.Env",
         )
+    for name in ("observation_space", "action_space"):
+        if not isinstance(getattr(env, name, None), spaces.Space):
+            raise ConfigError(
+                f"{env_id} has no {name}", f"set self.{name} to a gymnasium.spaces.Space"
+            )
     return env

@@ -94,5 +94,5 @@ class Sync:
 
 def _impossible(what: str) -> EnvError:
     return EnvError(
-        f"the environment returned {what}", "mend it; grpo doctor env=... shows what is wrong"
+        f"the environment returned {what}", "return what observation_space and step() promise"
     )

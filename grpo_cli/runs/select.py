@@ -33,8 +33,10 @@ def select(words: Iterable[str], root: Path = rundir.ROOT) -> list[Run]:
     for word in words:
         found = _named(word, root)
         if not found:
-            known = f"{len(listed(root))} runs are in {root}/: grpo runs lists them"
-            raise ConfigError(f"no run is meant by {word}", known)
+            if not (known := listed(root)):
+                raise ConfigError(f"there are no runs in {root}/", rundir.TRAIN_ONE)
+            fix = f"{len(known)} runs are in {root}/: grpo runs lists them"
+            raise ConfigError(f"no run is meant by {word}", fix)
         chosen |= {str(Path(run.path).resolve()): run for run in found}
     return sorted(chosen.values(), key=lambda run: (run.started, run.path))
 

@@ -124,10 +124,10 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def advise(history: History) -> str | None:
-    """The sentence of the first rule that holds, or None."""
+def advise(history: History) -> tuple[str, str] | None:
+    """Name and sentence of the first rule that holds, or None."""
     for rule in RULES:
         value = history.now(rule.metric) if history.updates >= rule.warm_up else None
         if value is not None and rule.when(value, history):
-            return rule.say(value, history)
+            return rule.name, rule.say(value, history)
     return None

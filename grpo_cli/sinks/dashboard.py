@@ -88,6 +88,10 @@ class Dashboard:
         if self._live is not None:
             self._redraw()
 
+    def remember(self, updates: Iterable[tuple[int, Metrics]]) -> None:
+        """Take in what was measured before a run goes on."""
+        self._history.remember(updates)
+
     def say(self, text: str, style: str) -> None:
         """Put a line above the picture."""
         self._console.print(text, style=style, markup=False, highlight=False)
@@ -263,4 +267,4 @@ def _evaluation(history: History) -> Row:
 
 def _advice(history: History) -> Row:
     advice = advise(history)
-    return [(f"▲ {advice}", "yellow")] if advice else []
+    return [(f"▲ {advice[1]}", "yellow")] if advice else []

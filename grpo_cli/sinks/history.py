@@ -6,7 +6,7 @@ Both the dashboard and the plain lines show it; neither adds to it.
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -135,6 +135,14 @@ class History:
         now = self._clock()
         if not self._pace or now - self._pace[-1][0] >= PACE_EVERY_S:
             self._pace.append((now, step))
+
+    def remember(self, updates: Iterable[tuple[int, Metrics]]) -> None:
+        """Take in what was measured before a run goes on; none of it was done at this pace."""
+        for step, metrics in updates:
+            self.add(step, metrics)
+        self._pace.clear()
+        if self.updates:
+            self._pace.append((self._clock(), self.step))
 
     def now(self, name: str) -> float | None:
         """Mean of a metric over the recent updates that have it; None if none has."""

@@ -35,6 +35,7 @@ class Lines:
     def __init__(self, facts: Facts, clock: Callable[[], float] = time.monotonic) -> None:
         self._history = History(facts, clock=clock)
         self._part = 0
+        self._begun = False
         self._printed = 0
         self._advised: set[str] = set()
         say(header(facts))
@@ -45,20 +46,26 @@ class Lines:
         history = self._history
         history.add(step, metrics)
         evaluated = history.evaluated_at == step
-        part = PARTS * step // max(1, history.facts.total_steps)
-        if not evaluated and part == self._part and history.updates > 1:
+        part = self._part_at(step)
+        if not evaluated and part == self._part and self._begun:
             return
-        self._part = part
+        self._part, self._begun = part, True
         self._line(evaluated)
         advice = advise(history)
-        if advice is not None and advice not in self._advised:
-            self._advised.add(advice)
-            say(f"advice: {advice}")
+        if advice is not None and advice[0] not in self._advised:
+            self._advised.add(advice[0])
+            say(f"advice: {advice[1]}")
 
     def replay(self, updates: Iterable[tuple[int, Metrics]]) -> None:
         """Take in what was measured elsewhere."""
         for step, metrics in updates:
             self.write(step, metrics)
+
+    def remember(self, updates: Iterable[tuple[int, Metrics]]) -> None:
+        """Take in, without a line, what was measured before a run goes on."""
+        self._history.remember(updates)
+        self._part = self._part_at(self._history.step)
+        self._printed = self._history.updates
 
     def close(self, how: str = "") -> None:
         """Print the last update if it has not been, and how the run ended."""
@@ -66,6 +73,9 @@ class Lines:
             say(how)
         if self._printed != self._history.updates:
             self._line(evaluated=False)
+
+    def _part_at(self, step: int) -> int:
+        return PARTS * step // max(1, self._history.facts.total_steps)
 
     def _line(self, evaluated: bool) -> None:
         self._printed = self._history.updates

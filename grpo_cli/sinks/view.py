@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import copy
 from typing import TYPE_CHECKING
 
@@ -77,18 +77,26 @@ class View:
         other._prefix = f"process {rank}: "
         return other
 
-    def training(self, facts: Facts) -> Sink:
-        """The sink that shows a training run until it is closed."""
+    def training(self, facts: Facts, before: Iterable[tuple[int, Metrics]] = ()) -> Sink:
+        """The sink that shows a training run until it is closed.
+
+        Args:
+            facts: what is known about the run.
+            before: what a run that goes on has measured, (env steps, metrics).
+        """
         if self._silent:
             return _Silent()
         if not _can_draw():
             # Here, not above: the view is made for every command, and lines only for training.
             from grpo_cli.sinks.lines import Lines
 
-            return Lines(facts)
+            lines = Lines(facts)
+            lines.remember(before)
+            return lines
         from grpo_cli.sinks.dashboard import Dashboard
 
         self._dashboard = Dashboard(facts)
+        self._dashboard.remember(before)
         return self._dashboard
 
     def _say(self, text: str, style: str) -> None:

@@ -148,7 +148,7 @@ def test_convenient_words():
         ("loss=zzz", "no loss called zzz", "or your own code: loss=my_pkg.fn"),
         ("group_size=1", "group_size must be a whole number, at least 2, got 1", ""),
         ("group_size=8.5", "group_size must be a whole number, at least 2, got 8.5", ""),
-        ("lr=abc", "lr must be a number, above 0, got abc", "the default is 0.002"),
+        ("lr=abc", "lr must be a number, above 0, got abc", "for example lr=0.002"),
         ("lr=nan", "lr must be a number, above 0, got nan", ""),
         ("lr=inf", "lr must be a number, above 0, got inf", ""),
         ("gamma=1.1", "gamma must be a number, at least 0 and at most 1, got 1.1", ""),

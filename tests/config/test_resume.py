@@ -86,6 +86,13 @@ def test_an_older_checkpoint_can_be_gone_on_from():
     assert aside == {f"aside-{path.name}" for path in later}
 
 
+def test_a_longer_run_with_a_falling_rate_is_told_both_words():
+    run = begin()
+    with pytest.raises(ConfigError, match="is finished") as refused:
+        go_on(run)
+    assert "total_steps=... resume_changes=allow" in refused.value.fix
+
+
 def test_a_longer_run_goes_on_and_a_finished_one_says_so():
     run = begin("optim.schedule=constant")
     with pytest.raises(ConfigError, match="is finished, after 4") as refused:

@@ -45,6 +45,11 @@ class Raises(Honest):
         raise RuntimeError("not today")
 
 
+class NoNumber(Honest):
+    def draw(self):
+        return np.full(1, np.nan, np.float32)
+
+
 def opened(cls, fresh="auto"):
     return settled(open_env("Own", max_steps=4, own_class=cls), fresh)
 
@@ -55,6 +60,7 @@ def opened(cls, fresh="auto"):
         (Honest, False, True),
         (Remembers, True, True),
         (Unseeded, False, False),
+        (NoNumber, False, True),  # the same every time; training says what it is
         (Raises, False, True),  # training says where it raised
     ],
 )

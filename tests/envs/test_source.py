@@ -104,3 +104,11 @@ def test_box_actions_without_bounds_are_taken_as_they_are():
     assert action_codec("x", box).decode(np.array([[7.0, -8.0]])).tolist() == [[[7.0, -8.0]]]
     with pytest.raises(ConfigError, match="without bounds"):
         action_codec("x", box, "tanh")
+
+
+def test_a_space_that_is_missing_is_named():
+    class NoSpace(gym.Env):
+        observation_space = spaces.Box(-1, 1, (2,))
+
+    with pytest.raises(ConfigError, match="Own has no action_space"):
+        open_env("Own", own_class=NoSpace)

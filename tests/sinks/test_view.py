@@ -173,6 +173,31 @@ def test_off_a_terminal_there_are_plain_lines(capsys):
     assert evaluated.split()[-2:] == ["480.0", "431.5"]
 
 
+def test_a_run_that_goes_on_shows_what_one_left_alone_would(capsys):
+    before = [(10_000 * i, metrics(i)) for i in range(1, 55)]
+    whole, resumed = View().training(FACTS), View().training(FACTS, before)
+    capsys.readouterr()
+    for step, numbers in before:
+        whole.write(step, numbers)
+    capsys.readouterr()
+    shown = []
+    for sink in (whole, resumed):
+        for i in range(55, 101):
+            sink.write(10_000 * i, metrics(i))
+        lines = capsys.readouterr().err.splitlines()
+        rows = [line.split() for line in lines if "advice" not in line]
+        shown.append([row[:7] for row in rows if row[0] != "550,000"])  # where the other begins
+    assert shown[0] == shown[1]
+    assert [row[0] for row in shown[0]] == [f"{n}00,000" for n in range(6, 10)] + ["1,000,000"]
+
+
+def test_advice_is_given_once_whatever_its_numbers_are(capsys):
+    sink = View().training(FACTS)
+    for i in range(1, 101):
+        sink.write(10_000 * i, metrics(i) | {"group/frac_reward_zero_std": 0.6 + i / 1000})
+    assert capsys.readouterr().err.count("advice:") == 1
+
+
 def test_a_pipe_nobody_reads_does_not_stop_the_training(monkeypatch):
     screen = GoneTerminal()
     screen.gone = True
