@@ -1,7 +1,7 @@
 """docs/benchmark.md and its plots, made from the results alone."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,11 @@ train` does by itself; its peers step Gymnasium's, as they do by theirs, and so 
 Steps compare the learning, seconds whole systems.
 
 Our files were tuned on small seeds, so our two rows are runs of seeds from 1,000 on. Wall time is
-the median of runs that had their core to themselves (CPU time at least nine tenths of it; `-`:
-there is none); env steps a second are of CPU time. Ours knows wall time update by update and the
-CPU time of the whole command, and takes it to be spread evenly. MB is the peak of the process; with
-our peers it includes the evaluator's environments, about as much as the row of random actions.
+that of a core to oneself: a run that had to share it (CPU time below nine tenths of wall) counts
+with its CPU time, and env steps a second are of CPU time. Of ours the wall time of every update is
+known and the CPU time of the whole command, which is taken to be spread evenly. MB is the peak of
+the process; with our peers it includes the evaluator's environments, about as much as the row of
+random actions.
 How to repeat it: [benchmarks/README.md](../benchmarks/README.md). Made by
 `python benchmarks/duel --report` from `benchmarks/results/duel/`.
 """
@@ -86,20 +87,28 @@ def read(folder: Path, task: Task) -> tuple[Runs, Runs]:
 
 def summary(found: list[tuple[Task, Runs]]) -> list[str]:
     """Return the table of our sides beside PPO, and how often they are no worse."""
-    rows, good = [], dict.fromkeys(OURS, 0)
+    rows, verdicts = [], {name: Counter() for name in OURS}
     for task, runs in found:
         for name, tier in OURS.items():
             if not (runs.get(name) and runs.get(RIVAL)):
                 continue
             said, low = _verdict(runs, name)
-            good[name] += said == "non-inferior"
+            verdicts[name][said] += 1
             both = runs[name], runs[RIVAL]
             times = [_beside(*both, clock) for clock in ("steps", "wall_s", "cpu_s")]
             seeds = f"{len(both[0])} / {len(both[1])}"
             end = "-" if np.isnan(low) else f"{low:.3f}"
             rows.append(_cells(task.name, tier, seeds, *times, end, said))
-    counts = ", ".join(f"{good[name]} of {len(TASKS)} {tier}" for name, tier in OURS.items())
-    return [SUMMARY, *rows, "", f"Non-inferior on {counts}.", ""]
+    counts = [_counted(OURS[name], found) for name, found in verdicts.items()]
+    return [SUMMARY, *rows, "", f"Of {len(TASKS)} environments: {'; '.join(counts)}.", ""]
+
+
+def _counted(tier: str, verdicts: Counter[str]) -> str:
+    """Return how many of which verdict; where a side has not run there is none."""
+    known = {"non-inferior": 0, "inferior": 0, **verdicts}
+    left = len(TASKS) - sum(verdicts.values())
+    said = ", ".join(f"{verdict} on {count}" for verdict, count in known.items())
+    return f"{tier} {said}, not run or nothing to run on {left}"
 
 
 def _cells(*cells: object) -> str:
@@ -107,12 +116,14 @@ def _cells(*cells: object) -> str:
 
 
 def _time(runs: list[Run], clock: str) -> float:
-    """Return the median time until solved; nan for wall time if no run had its core alone."""
-    if clock == "wall_s":
-        runs = [run for run in runs if run["train_cpu_s"] >= ALONE * run["train_wall_s"]]
-    if not runs:
-        return float("nan")
-    return median_time([(run["solved"]["greedy"] or {}).get(clock) for run in runs])
+    return median_time([_solved_at(run, clock) for run in runs])
+
+
+def _solved_at(run: Run, clock: str) -> float | None:
+    """Return steps or seconds until solved; of a run that shared its core CPU time for wall."""
+    if clock == "wall_s" and run["train_cpu_s"] < ALONE * run["train_wall_s"]:
+        clock = "cpu_s"
+    return (run["solved"]["greedy"] or {}).get(clock)
 
 
 def _beside(ours: list[Run], theirs: list[Run], clock: str) -> str:
@@ -162,8 +173,6 @@ def _row(label: str, runs: list[Run]) -> str:
 
 
 def _number(value: float, digits: int = 0) -> str:
-    if np.isnan(value):
-        return "-"
     return "never" if np.isinf(value) else f"{value:,.{digits}f}"
 
 
