@@ -174,7 +174,9 @@ def take_up(folder: Path, chosen: Path, best: int | None) -> list[str]:
     for remains in folder.glob(".[pl]*-*"):  # .partial-, .pruned-, .last-
         shutil.rmtree(remains, ignore_errors=True) if remains.is_dir() else remains.unlink()
     aside = []
-    for newer in (path for path in manifest.saved(folder) if path.name > chosen.name):
+    for newer in [
+        p for p in manifest.saved(folder) if manifest.step_of(p) > manifest.step_of(chosen)
+    ]:
         to = newer.with_name(f"aside-{newer.name}")
         shutil.rmtree(to, ignore_errors=True)
         newer.rename(to)

@@ -1,7 +1,8 @@
 """Two sides of runs: where their configs differ, and which of them is better, with what certainty.
 
 A run's score is the worse of its greedy and sampled mean at the end, which is also what solving an
-environment means. Runs of the same seed are compared with each other where every seed has both.
+environment means. A seed counts once: several runs of it, which repeat each other, by their mean.
+Seeds are compared with themselves where both sides have the same ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,9 +13,9 @@ import numpy as np
 
 from grpo_cli.errors import ConfigError
 from grpo_cli.runs import Run, differences, ends, settings
-from grpo_cli.statistics import improvement, interval
+from grpo_cli.statistics import difference, improvement, interval
 
-# Percentile intervals of fewer are far too narrow.
+# Intervals of fewer say next to nothing.
 FEWEST_SEEDS = 5
 
 
@@ -44,7 +45,7 @@ SCORES = (
     Score("sampled", lambda run: run.sampled),
     Score("return at the end", ends),
     Score("return, whole run", lambda run: ends(run, share=1.0)),
-    Score("env steps", lambda run: run.env_steps, more=False),
+    Score("env steps", lambda run: None if worse(run) is None else run.env_steps, more=False),
 )
 
 
@@ -58,7 +59,7 @@ def compare(a: Sequence[Run], b: Sequence[Run]) -> dict[str, Any]:
     Returns:
         JSON-ready: env, config (what differs: key -> [a, b], several values joined), seeds of both,
         whether they are paired, scores (for each: the means, the difference b - a with its 95 %
-        bootstrap interval, the probability that b is better, and how many runs), verdict.
+        interval, the probability that b is better, and of how many seeds), verdict.
 
     Raises:
         ConfigError: they are of different environments.
@@ -68,8 +69,8 @@ def compare(a: Sequence[Run], b: Sequence[Run]) -> dict[str, Any]:
         raise ConfigError(
             f"these runs are of {', '.join(sorted(envs))}", "compare runs of one environment"
         )
-    seeds = [sorted(run.seed for run in side) for side in (a, b)]
-    paired = seeds[0] == seeds[1] and len(set(seeds[0])) == len(seeds[0])
+    seeds = [sorted({run.seed for run in side}) for side in (a, b)]
+    paired = seeds[0] == seeds[1]
     scores = {score.name: _judged(score, a, b, paired) for score in SCORES}
     found = {name: score for name, score in scores.items() if score is not None}
     return {
@@ -79,14 +80,14 @@ def compare(a: Sequence[Run], b: Sequence[Run]) -> dict[str, Any]:
         "seeds": seeds,
         "paired": paired,
         "scores": found,
-        "verdict": verdict(found),
+        "verdict": _without_score(a, b) or verdict(found, all(run.solved for run in (*a, *b))),
     }
 
 
 def _judged(
     score: Score, a: Sequence[Run], b: Sequence[Run], paired: bool
 ) -> dict[str, Any] | None:
-    first, second = ([score.of(run) for run in _by_seed(side)] for side in (a, b))
+    first, second = (_of_seeds(score, side) for side in (a, b))
     if paired:  # a pair counts when both have ended
         both = [pair for pair in zip(first, second, strict=True) if None not in pair]
         first, second = (list(column) for column in zip(*both, strict=True)) if both else ([], [])
@@ -94,13 +95,12 @@ def _judged(
     if not len(x) or not len(y):
         return None
     if paired:
-        low, high = interval([y - x], lambda d: d.mean(-1))
         chance = interval(
             [np.stack([x, y], axis=-1)], lambda pairs: improvement(pairs[..., 0], pairs[..., 1])
         )
     else:
-        low, high = interval([x, y], lambda u, v: v.mean(-1) - u.mean(-1))
         chance = interval([x, y], improvement)
+    low, high = difference(x, y, paired)
     wins = float(improvement(x, y))
     chances = [float(end) for end in chance]
     if not score.more:
@@ -109,16 +109,26 @@ def _judged(
         "a": float(x.mean()),
         "b": float(y.mean()),
         "difference": float(y.mean() - x.mean()),
-        "ci_low": float(low),
-        "ci_high": float(high),
+        "ci_low": low,
+        "ci_high": high,
         "improvement": wins,
         "improvement_ci": chances,
         "runs": [len(x), len(y)],
     }
 
 
-def verdict(scores: dict[str, dict[str, Any]]) -> str:
-    """Say in words which side is better."""
+def _without_score(a: Sequence[Run], b: Sequence[Run]) -> str:
+    """Say which side has lost seeds: those that are left may be the lucky ones; empty: neither."""
+    for name, side in (("A", a), ("B", b)):
+        scores = _of_seeds(SCORES[0], side)
+        lost = scores.count(None)
+        if 0 < lost < len(scores):
+            return f"undecided: {lost} of {len(scores)} seeds of {name} have no final score"
+    return ""
+
+
+def verdict(scores: dict[str, dict[str, Any]], solved: bool) -> str:
+    """Say in words which side is better; `solved`: every run of both has reached its goal."""
     if "score" not in scores:
         return "undecided: no run of one side has ended, so there is no final score"
     found = scores["score"]
@@ -131,7 +141,7 @@ def verdict(scores: dict[str, dict[str, Any]]) -> str:
         return f"B is better by {found['difference']:.4g} {width}; {chance}"
     if found["ci_high"] < 0:
         return f"A is better by {-found['difference']:.4g}; B - A is in {width}; {chance}"
-    return f"no difference seen: B - A is in {width}; {chance}{_sooner(scores)}"
+    return f"no difference seen: B - A is in {width}; {chance}{_sooner(scores) if solved else ''}"
 
 
 def _sooner(scores: dict[str, dict[str, Any]]) -> str:
@@ -153,5 +163,11 @@ def _config(a: Sequence[Run], b: Sequence[Run]) -> dict[str, list[str]]:
     return differences(joined)
 
 
-def _by_seed(runs: Sequence[Run]) -> list[Run]:
-    return sorted(runs, key=lambda run: (run.seed, run.started))
+def _of_seeds(score: Score, runs: Sequence[Run]) -> list[float | None]:
+    """Return each seed's score, in the order of the seeds: the mean over its runs that have one."""
+    found = []
+    for seed in sorted({run.seed for run in runs}):
+        values = [score.of(run) for run in runs if run.seed == seed]
+        known = [value for value in values if value is not None]
+        found.append(float(np.mean(known)) if known else None)
+    return found

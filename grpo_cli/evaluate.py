@@ -12,7 +12,7 @@ from grpo_cli.gathering import gathered
 from grpo_cli.policies import Policy
 from grpo_cli.randomness import ActionNoise, Purpose, Use, reset_seeds, rng
 from grpo_cli.ranks import ALONE, Ranks
-from grpo_cli.rollout import Episodes, Ints
+from grpo_cli.rollout import Episodes, Ints, join_episodes
 from grpo_cli.walk import Outcome, walk
 
 log = logging.getLogger(__name__)
@@ -138,9 +138,5 @@ class Evaluator:
 def _joined(parts: list[Outcome]) -> Scores:
     if not parts:
         return Scores(np.zeros(0), np.zeros(0, dtype=np.int64), None)
-    success = [part.success for part in parts if part.success is not None]
-    return Scores(
-        ret=np.concatenate([part.ret for part in parts]),
-        length=np.concatenate([part.length for part in parts]),
-        success=np.concatenate(success) if len(success) == len(parts) else None,
-    )
+    whole = join_episodes([Episodes(part.ret, part.length, part.success) for part in parts])
+    return Scores(whole.ret, whole.length, whole.success)

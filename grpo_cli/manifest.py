@@ -102,13 +102,22 @@ def verified(folder: Path) -> dict[str, bytes]:
 
 
 def name(step: int) -> str:
-    """Return the name of the checkpoint after so many env steps; names sort as the steps do."""
+    """Return the name of the checkpoint after so many env steps."""
     return f"step-{step:09d}"
+
+
+def step_of(path: Path) -> int:
+    """Return the env steps that a name like `step-000001000.mp4` tells; -1: it tells none.
+
+    From a billion steps on names do not sort as these do.
+    """
+    told = path.name.partition("-")[2].partition(".")[0]
+    return int(told) if told.isdecimal() else -1
 
 
 def saved(folder: Path) -> list[Path]:
     """Return the checkpoints in a run's `checkpoints/`, the oldest first; they may be damaged."""
-    return sorted(path for path in folder.glob("step-*") if not path.is_symlink())
+    return sorted((p for p in folder.glob("step-*") if not p.is_symlink()), key=step_of)
 
 
 def damaged(path: Path, why: str) -> CheckpointError:

@@ -130,3 +130,12 @@ def test_a_failed_save_leaves_the_old_ones_and_no_remains(tmp_path, monkeypatch)
     monkeypatch.undo()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["last", "step-000000001"]
     checkpoint.load(tmp_path / "last")
+
+
+def test_beyond_a_billion_steps_the_newest_is_still_the_newest(tmp_path):
+    steps = (999_900_000, 999_950_000, 1_000_050_000, 1_000_100_000)
+    for step in steps:
+        save(tmp_path, step, keep=2)
+    assert names(tmp_path) == ["step-1000050000", "step-1000100000"]
+    chosen = tmp_path / "step-1000050000"
+    assert checkpoint.take_up(tmp_path, chosen, best=None) == ["aside-step-1000100000"]

@@ -1,14 +1,16 @@
 """Two sides: paired by seed where that is possible, and a verdict that needs five seeds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from run_files import run_folder
-from scipy.stats import bootstrap, trim_mean
+from scipy.stats import bootstrap, t, trim_mean, ttest_ind, ttest_rel
 
 from grpo_cli.compare import compare
 from grpo_cli.errors import ConfigError
 from grpo_cli.runs import select
-from grpo_cli.statistics import improvement, interval, iqm
+from grpo_cli.statistics import difference, improvement, interval, iqm
 
 
 @pytest.fixture
@@ -32,7 +34,8 @@ def test_pairs_see_what_the_spread_over_seeds_would_hide(sides):
     assert found["config"] == {"lr": ["0.1", "0.2"]}
     score = found["scores"]["score"]  # the sampled means: one below the greedy ones
     assert (score["a"], score["b"], score["difference"]) == (29.0, 30.1, pytest.approx(1.1))
-    assert 1 <= score["ci_low"] < 1.1 < score["ci_high"] <= 1.5
+    assert 0.8 < score["ci_low"] < 0.9  # 1.1 - 2.776 * .1
+    assert 1.3 < score["ci_high"] < 1.4
     # 1 + 2 + 3 + 4 + 5 of the 25 pairs of runs
     assert score["improvement"] == pytest.approx(15 / 25)
     assert found["verdict"].startswith("B is better by 1.1")
@@ -49,6 +52,33 @@ def test_few_seeds_decide_nothing(sides):
     a, b = sides([1, 2, 3, 4], [11, 12, 13, 14])
     assert compare(a, b)["verdict"].startswith("undecided: 4 seeds")
     assert compare(b, a)["scores"]["score"]["improvement"] == 0
+
+
+def test_a_run_made_again_is_no_further_seed(sides, tmp_path):
+    for again in range(5):
+        for name, score in (("a", 480), ("b", 481)):
+            run_folder(tmp_path / "runs" / str(again), 0, name=name, score=score)
+    found = compare(select(["runs/*/*/a-*"]), select(["runs/*/*/b-*"]))
+    assert found["scores"]["score"]["runs"] == [1, 1]
+    assert found["verdict"].startswith("undecided: 1 seeds")
+
+
+def test_seeds_that_were_lost_leave_it_undecided(sides):
+    a, b = sides([500] * 5 + [None], [480] * 6)
+    assert compare(a, b)["verdict"] == "undecided: 1 of 6 seeds of A have no final score"
+
+
+def test_steps_count_where_all_have_reached_the_goal(sides):
+    a, b = sides([500, 500, 501, 500, 500], [500, 500, 501, 500, 500])
+    slow = [replace(run, env_steps=run.env_steps + 1000) for run in b]
+    assert (
+        "A needs 1,000 env steps fewer"
+        in compare(
+            [replace(run, solved=True) for run in a], [replace(run, solved=True) for run in slow]
+        )["verdict"]
+    )
+    failed = [replace(run, solved=False) for run in slow]
+    assert "env steps" not in compare(a, failed)["verdict"]
 
 
 def test_runs_that_go_on_have_no_score(sides):
@@ -73,3 +103,16 @@ def test_statistics_are_scipys():
     theirs = bootstrap((values[:, 0],), np.mean, method="percentile", random_state=1)
     np.testing.assert_allclose([low, high], theirs.confidence_interval, atol=0.03)
     assert improvement([1, 2], [2, 3]) == (1 + 0.5 + 1 + 1) / 4
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 8, 30])
+def test_differences_of_means_are_students_and_welchs(count):
+    noise = np.random.default_rng(count)
+    x, y = noise.normal(size=count), noise.normal(0.5, 3, size=count)
+    theirs = ttest_rel(y, x).confidence_interval()
+    np.testing.assert_allclose(difference(x, y, paired=True), theirs, atol=2e-3)
+    welch = ttest_ind(y, x, equal_var=False)
+    half = t.ppf(0.975, int(welch.df)) * (x.var(ddof=1) + y.var(ddof=1)) ** 0.5 / count**0.5
+    middle = y.mean() - x.mean()
+    expected = (middle - half, middle + half)
+    np.testing.assert_allclose(difference(x, y, paired=False), expected, atol=2e-3)

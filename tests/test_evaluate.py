@@ -3,9 +3,10 @@ import pytest
 from builders import cartpole, make_cartpole_policy
 from scipy.stats import bootstrap, trim_mean
 
-from grpo_cli.evaluate import SIDE_BY_SIDE, Evaluator
+from grpo_cli.evaluate import SIDE_BY_SIDE, Evaluator, _joined
 from grpo_cli.evaluate_run import final_scores
 from grpo_cli.randomness import Use
+from grpo_cli.rollout import Episodes
 from grpo_cli.statistics import summarise
 
 
@@ -98,3 +99,10 @@ def test_statistics_are_those_of_scipy(count):
 def test_equal_scores_have_an_interval_of_no_width():
     summary = summarise(np.full(10, 500.0), np.random.default_rng(0))
     assert (summary.ci_low, summary.ci_high, summary.std) == (500.0, 500.0, 0.0)
+
+
+def test_silence_among_episodes_that_say_something_is_no_success():
+    zero, one = np.zeros(1), np.ones(1, dtype=np.int64)
+    said = [Episodes(zero, one, np.array([True])), Episodes(zero, one, None)]
+    assert _joined(said).success.tolist() == [True, False]
+    assert _joined(said[1:]).success is None

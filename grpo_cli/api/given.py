@@ -93,10 +93,11 @@ def _each(env: Any) -> list[gym.Env]:
     if hasattr(env, "venv"):
         if kind in HARMLESS:
             return _each(env.venv)
-        raise ConfigError(
-            f"{kind} stands between the environments and the policy, and would be passed over",
-            "give the vector environment inside it, or wrap each single environment instead",
-        )
+        raise _in_between(kind)
+    if isinstance(env, gym.vector.VectorWrapper):
+        if kind in RECORDERS:
+            return _each(env.env)
+        raise _in_between(kind)
     if hasattr(env, "envs"):
         return list(env.envs)
     if hasattr(env, "get_attr"):
@@ -105,6 +106,13 @@ def _each(env: Any) -> list[gym.Env]:
         return [_made_again(kind, _of_one(env.spec)) for _ in range(env.num_envs)]
     raise ConfigError(
         f"a {kind} is no environment", "give an id, a gymnasium.Env, or a vector environment"
+    )
+
+
+def _in_between(kind: str) -> ConfigError:
+    return ConfigError(
+        f"{kind} stands between the environments and the policy, and would be passed over",
+        "give the vector environment inside it, or wrap each single environment instead",
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from grpo_cli.api.bodies import WITHOUT_EFFECT, as_words
 from grpo_cli.errors import ConfigError
 
@@ -114,8 +116,10 @@ class Keywords:
     group: str = "auto"
 
     def __post_init__(self) -> None:
-        """Check the ranges, and draw a seed."""
+        """Take NumPy's numbers as Python's, check the ranges, and draw a seed."""
         for entry in fields(self):
+            if isinstance(value := getattr(self, entry.name), np.generic):
+                object.__setattr__(self, entry.name, value.item())
             _check(entry.name, getattr(self, entry.name), **entry.metadata)
         if self.group not in GROUPS:
             raise ConfigError(
@@ -157,7 +161,8 @@ class Keywords:
     def saved(self) -> dict[str, Any]:
         """Return what a file can hold; functions cannot, and are named instead."""
         words = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        kept = {name: v for name, v in words.items() if isinstance(v, bool | int | float | str)}
+        plain = bool | int | float | str | None
+        kept = {name: value for name, value in words.items() if isinstance(value, plain)}
         for name in ("device", "tensorboard_log", "run_dir", "seed"):
             kept.pop(name, None)
         kept |= {"functions": [name for name, value in words.items() if callable(value)]}

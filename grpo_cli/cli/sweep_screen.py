@@ -192,7 +192,8 @@ def _facts(plan: Plan, result: Mapping[str, Any]) -> Table:
         fresh = best["fresh"]
         if fresh["value"] is not None:
             runs = ", ".join(_number(value) for value in fresh["values"])
-            said = f"{_number(fresh['value'])} on fresh seeds ({runs})"
+            lost = f", {fresh['failed']} more failed" if fresh["failed"] else ""
+            said = f"{_number(fresh['value'])} on fresh seeds ({runs}{lost})"
             facts.add_row("", f"{plan.objective} {said}; {_number(best['value'])} in the sweep")
         elif fresh["failed"]:
             facts.add_row("", "its runs on fresh seeds failed")

@@ -64,7 +64,7 @@ def export_job(conf: ExportConf, *, view: View, trusted: bool) -> dict[str, Any]
     view.notice(f"{path}: visiting states of {source.id}")
     states = exports.visited(source, policy, words["seed"])
     example = deployed.example(tensors_of(states[0][1][:2]))
-    facts = _facts(run, saved, cfg, source.id)
+    facts = _facts(run, path.name, saved, cfg, source.id)
     what = exports.Exported(policy, deployed, example, facts, run.path)
     view.notice(f"writing {out}")
     try:
@@ -86,14 +86,17 @@ def export_job(conf: ExportConf, *, view: View, trusted: bool) -> dict[str, Any]
     }  # fmt: skip
 
 
-def _facts(run: rundir.RunFolder, saved: Any, cfg: Any, env: str) -> dict[str, Any]:
+def _facts(
+    run: rundir.RunFolder, checkpoint: str, saved: Any, cfg: Any, env: str
+) -> dict[str, Any]:
     summary = run.read_json("summary.json") if run.has("summary.json") else {}
+    scored = Path(summary.get("checkpoint", "")).name == checkpoint  # the last policy, no other
     kept = OmegaConf.masked_copy(cfg, [key for key in ACTING if key in cfg])
     return {
         "schema": 1,
         "env": env,
         "env_steps": saved.facts.get("steps"),
-        "eval": summary.get("eval"),
+        "eval": summary.get("eval") if scored else None,
         "words": [word for word in _words(run) if "hydra." not in word],
         "versions": run.read_json("meta.json").get("versions"),
         "config": OmegaConf.to_yaml(kept),

@@ -41,6 +41,7 @@ from grpo_cli.evaluate import MODES, Evaluator, Mode
 from grpo_cli.evaluate_run import final_scores
 from grpo_cli.randomness import Use
 from grpo_cli.rundir import RunFolder
+from grpo_cli.runs.follow import Follower
 from grpo_cli.sinks.profile import nested
 from grpo_cli.sinks.view import View
 from grpo_cli.stop import Stop
@@ -110,7 +111,9 @@ def train_job(
         stack.enter_context(run.alone())
         if resumed is not None and at is not None:
             _take_up(cfg, resumed, at, overrides, view)
-        sinks = make_sinks(cfg, words, run, built, view, at, clock, swept)
+        past = Follower(run.path)
+        before = past.read() if resumed is not None else []
+        sinks = make_sinks(cfg, words, run, built, view, at, before, clock, swept)
         for sink in sinks:
             stack.callback(sink.close)
         checks = evaluator(built, Use.CHECK)
@@ -124,12 +127,12 @@ def train_job(
         if ranks.decide(bool(stopped)):
             write_report(run, view)
             raise _stopped(stop, run, at)
-        trained = time.perf_counter() - at.started
+        trained = past.seconds + time.perf_counter() - at.started
         with run.alone():  # who watches from elsewhere sees that it goes on
             summary = _summary(words, built, run, at, trained)
     if profiled:
         summary["profile"] = run.read_json("profile.json") if run.has("profile.json") else None
-    summary["wall_s"] = time.perf_counter() - started
+    summary["wall_s"] = past.seconds + time.perf_counter() - started
     run.write_json("summary.json", summary)
     write_report(run, view)
     return summary
@@ -286,7 +289,7 @@ def _summary(
         "env_steps": at.steps,
         "updates": at.update,
         "train_s": trained_s,
-        "fps": (at.steps - at.since) / trained_s,
+        "fps": at.steps / trained_s,
         "seed": words["seed"],
         "checkpoint": str(run.checkpoints / manifest.name(at.steps)),
         "eval": scores,

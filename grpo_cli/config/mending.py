@@ -12,8 +12,10 @@ from grpo_cli import checkpoint, manifest
 from grpo_cli.checkpoint import Checkpoint
 from grpo_cli.config.built import Built
 from grpo_cli.errors import NonFinite
+from grpo_cli.frames import Frames
 from grpo_cli.rollout import Episodes, Rollout, Scored
 from grpo_cli.rundir import RunFolder
+from grpo_cli.tokens import Tokens
 from grpo_cli.train import Progress
 
 PATIENCE = 5  # updates in a row; what breaks more often than that will not mend itself
@@ -89,7 +91,12 @@ def packed(sampled: Rollout | Scored) -> tuple[dict[str, Tensor], dict[str, Any]
     for prefix, part in parts.items():
         for entry in fields(part):
             value = getattr(part, entry.name)
-            if isinstance(value, np.ndarray):
+            if isinstance(value, Frames | Tokens):  # kept once, and where each row is in them
+                kept = {f"obs:{f.name}": getattr(value, f.name).clone() for f in fields(value)}
+                tensors |= kept
+            elif isinstance(value, np.ndarray) and value.dtype == object:  # words: only to be read
+                facts[prefix + entry.name] = None
+            elif isinstance(value, np.ndarray):
                 tensors[prefix + entry.name] = torch.tensor(value)
             elif isinstance(value, Tensor):
                 tensors[prefix + entry.name] = value.clone()  # files share no memory
@@ -98,6 +105,10 @@ def packed(sampled: Rollout | Scored) -> tuple[dict[str, Tensor], dict[str, Any]
             elif isinstance(value, int | float) or value is None:
                 facts[prefix + entry.name] = value
     return tensors, facts
+
+
+def _parts(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
 
 
 def unpacked(tensors: dict[str, Tensor], facts: dict[str, Any]) -> Rollout | Scored:
@@ -111,9 +122,10 @@ def unpacked(tensors: dict[str, Tensor], facts: dict[str, Any]) -> Rollout | Sco
     def column(name: str) -> Any:
         if name in facts:
             return facts[name]
+        if name == "obs" and (parts := _parts(tensors, "obs:")):
+            return (Frames if "frames" in parts else Tokens)(**parts)
         if name == "obs" and name not in tensors:
-            paths = [key for key in tensors if key.startswith("obs.")]
-            return {key.removeprefix("obs."): tensors[key] for key in paths}
+            return _parts(tensors, "obs.")
         return tensors[name] if name in rollout_is_tensor else tensors[name].numpy()
 
     episodes = Episodes(**{f.name: column(f"episodes.{f.name}") for f in fields(Episodes)})

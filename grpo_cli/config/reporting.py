@@ -1,6 +1,6 @@
 """Where the metrics of a training run go, and the report at its end."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -13,9 +13,9 @@ from grpo_cli.config.built import Built
 from grpo_cli.errors import GrpoError
 from grpo_cli.rundir import RunFolder
 from grpo_cli.runs import read
-from grpo_cli.runs.follow import Follower
 from grpo_cli.sinks import Groups, Jsonl, Sink, TensorBoard
 from grpo_cli.sinks.profile import Profile
+from grpo_cli.sinks.protocol import Metrics
 from grpo_cli.sinks.trackers import TRACKERS
 from grpo_cli.sinks.view import Facts, View
 from grpo_cli.train import Progress
@@ -28,12 +28,13 @@ def make_sinks(
     built: Built,
     view: View,
     at: Progress | None,
+    before: Sequence[tuple[int, Metrics]],
     clock: Nested | None = None,
     swept: Mapping[str, Any] | None = None,
 ) -> list[Sink]:
-    """Make the sinks of a run; `at` is where a resumed one stands, `clock` a profile's.
+    """Make the sinks of a run; `at` is where a resumed one stands, `before` what it has measured.
 
-    Of a sweep's trials TensorBoard shows first the settings in which they differ.
+    `clock` is a profile's. Of a sweep's trials TensorBoard shows first what they differ in.
     """
     if words["video_every"] is not None:
         video.check_renders(built.source)
@@ -77,7 +78,7 @@ def make_sinks(
             steps=steps, board=board,
         )  # fmt: skip
         sinks.append(stages)
-    sinks.append(view.training(facts, () if at is None else Follower(run.path).read()))
+    sinks.append(view.training(facts, before))
     if clock is not None:
         cuda = built.policy.device.type == "cuda"
         sinks.append(

@@ -13,7 +13,7 @@ from grpo_cli.envs.batched import Show, as_it_is, batched
 from grpo_cli.envs.display import draw_in_memory
 from grpo_cli.envs.masks import MaskFromInfo, reports_mask
 from grpo_cli.envs.spaces import Codec, action_codec
-from grpo_cli.envs.wrappers import Renewed, Wrapper, first_line, wrapped
+from grpo_cli.envs.wrappers import Renewed, Wrapper, first_line, limit_of, wrapped
 from grpo_cli.errors import ConfigError, EnvError, GrpoError, MissingPackage
 from grpo_cli.observations import Observations
 
@@ -119,7 +119,7 @@ def open_env(
     kwargs = dict(kwargs or {})
     construct = own_class or _registered(env_id)
     plain = _made(env_id, construct, kwargs)
-    limit = max_steps or (plain.spec.max_episode_steps if plain.spec else None)
+    limit = max_steps or limit_of(plain)
     endless = limit is None
     if limit is None:
         limit = DEFAULT_LIMIT

@@ -9,6 +9,9 @@ from gymnasium.wrappers import TimeAwareObservation, TimeLimit
 
 from grpo_cli.errors import ConfigError, GrpoError, MissingPackage
 
+REPEAT = ("RepeatAction", "MaxAndSkipObservation", "AtariPreprocessing")
+"""Wrappers that take several of the environment's steps in one of the agent's."""
+
 
 @dataclass(frozen=True)
 class Wrapper:
@@ -33,15 +36,43 @@ def wrapped(env_id: str, env: gym.Env, wrappers: Sequence[Wrapper], limit: int) 
         ConfigError: a wrapper cannot stand around what is inside it.
         MissingPackage: it needs a package that is not installed.
     """
-    own = env.spec.max_episode_steps if env.spec else None
-    if not wrappers and own == limit:
+    if not wrappers and limit_of(env) == limit:
         return env
-    env = env.env if isinstance(env, TimeLimit) else env
-    for wrapper in wrappers:
+    env = _without_limit(env)
+    names = [wrapper.name for wrapper in wrappers]
+    for place, wrapper in enumerate(wrappers):
         if wrapper.name == TimeAwareObservation.__name__:
+            if repeats := [name for name in names[place:] if name in REPEAT]:
+                raise ConfigError(
+                    f"{wrapper.name} inside {repeats[0]} counts other steps than the time limit",
+                    f"list {wrapper.name} after {repeats[0]}",
+                )
             env = TimeLimit(env, limit)  # it reads the limit off what it stands around
         env = _around(env_id, wrapper, env)
     return TimeLimit(env, limit)
+
+
+def limit_of(env: gym.Env) -> int | None:
+    """Return the time limit that an environment comes with, in steps; None: there is none."""
+    if env.spec and env.spec.max_episode_steps:
+        return env.spec.max_episode_steps
+    while isinstance(env, gym.Wrapper):
+        if isinstance(env, TimeLimit):
+            return env._max_episode_steps  # it tells nobody else
+        env = env.env
+    return None
+
+
+def _without_limit(env: gym.Env) -> gym.Env:
+    """Take out every `TimeLimit`, however deep it stands."""
+    while isinstance(env, TimeLimit):
+        env = env.env
+    layer = env
+    while isinstance(layer, gym.Wrapper):
+        while isinstance(layer.env, TimeLimit):
+            layer.env = layer.env.env
+        layer = layer.env
+    return env
 
 
 def _around(env_id: str, wrapper: Wrapper, env: gym.Env) -> gym.Env:

@@ -79,7 +79,7 @@ def write_card(folder: Path, facts: Mapping[str, Any], deployed: Deployed) -> No
         index=_index(env, scores) if scores else "",
         scores="\n".join(lines)
         if scores
-        else "It was not trained to its end, and has no final score.",
+        else "It is not the policy at the end of a training, whose score is known.",
         words=" ".join(facts.get("words") or [f"env={env}"]),
         **_use(deployed),
         versions=", ".join(f"{n} {v}" for n, v in (facts.get("versions") or {}).items()),

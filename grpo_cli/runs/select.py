@@ -107,6 +107,8 @@ def _equal(run: Run, key: str, value: str) -> bool:
         return value == getattr(run, key)
     if key in NUMBERS:
         found = getattr(run, key)
+        if isinstance(found, int) and value.isdecimal():
+            return found == int(value)
         return found is not None and f"{found:g}" == _short(value)
     return f"{key}={value}" in run.words
 

@@ -78,7 +78,11 @@ def result_of(plan: Plan, rows: Sequence[Row], importances: dict[str, float]) ->
 
 
 def best_of(plan: Plan, rows: list[Row]) -> dict[str, Any] | None:
-    """Return the finalist that was best on fresh seeds; without any, the best trial."""
+    """Return the finalist that was best on fresh seeds; without any, the best trial.
+
+    A run that failed, or a constraint that does not hold on fresh seeds, outweighs every score: a
+    setting that works on two seeds of three has not won.
+    """
     finalists = []
     for row in ranked(plan, rows)[: max(1, plan.finalists)]:
         runs = [r for r in rows if r.kind == FRESH and r.number == row.number]
@@ -98,6 +102,7 @@ def best_of(plan: Plan, rows: list[Row]) -> dict[str, Any] | None:
                     "values": values,
                     "value": average(values) if values else None,
                     "failed": sum(r.state == FAILED for r in runs),
+                    "excess": fmean(r.facts.get("excess") or 0.0 for r in done) if done else None,
                 },
             }
         )
@@ -105,7 +110,12 @@ def best_of(plan: Plan, rows: list[Row]) -> dict[str, Any] | None:
         return None
     tried = [one for one in finalists if one["fresh"]["value"] is not None]
     sign = 1 if plan.maximize else -1
-    return max(tried, key=lambda one: sign * one["fresh"]["value"]) if tried else finalists[0]
+
+    def merit(one: dict[str, Any]) -> tuple[int, bool, float]:
+        fresh = one["fresh"]
+        return -fresh["failed"], fresh["excess"] <= 0, sign * fresh["value"]
+
+    return max(tried, key=merit) if tried else finalists[0]
 
 
 def write_result(plan: Plan, result: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from grpo_cli.envs import EnvSource
 from grpo_cli.errors import GrpoError
+from grpo_cli.manifest import step_of
 from grpo_cli.policies import Policy
 from grpo_cli.sinks import Metrics
 from grpo_cli.video.files import plan
@@ -87,7 +88,7 @@ def timelapse(folder: Path) -> Path | None:
     Raises:
         OSError, CalledProcessError: it could not be made.
     """
-    films = sorted(folder.glob("step-*.mp4"))
+    films = sorted(folder.glob("step-*.mp4"), key=step_of)
     if len(films) < 2:
         return None
     import imageio_ffmpeg

@@ -64,6 +64,14 @@ def test_vector_environments_that_cannot_be_stepped_singly_are_made_again(mode):
     vector.close()
 
 
+def test_vector_wrappers_are_not_passed_over():
+    vector = gym.make_vec("CartPole-v1", num_envs=2)
+    changed = gym.wrappers.vector.TransformReward(vector, lambda reward: -10 * reward)
+    with pytest.raises(ConfigError, match="TransformReward stands between"):
+        GRPO("MlpPolicy", changed)
+    assert trained(gym.wrappers.vector.RecordEpisodeStatistics(vector)).n_envs == 2
+
+
 def test_what_is_no_environment():
     with pytest.raises(ConfigError, match="a dict is no environment"):
         GRPO("MlpPolicy", {})
@@ -227,6 +235,14 @@ def test_saving_and_loading(tmp_path):
     assert same[0] == same[1]
     further = [m.learn(200, reset_num_timesteps=False) for m in (model, loaded)]
     assert torch.equal(*map(weights, further))  # optimizer, counters and randomness go on
+
+
+def test_words_of_any_kind_come_back(tmp_path):
+    words = {"max_grad_norm": None, "learning_rate": np.float32(0.01), "n_steps": np.int64(64)}
+    GRPO("MlpPolicy", "CartPole-v1", **words).save(tmp_path / "model")
+    again = GRPO.load(tmp_path / "model", "CartPole-v1").words
+    assert again.max_grad_norm is None
+    assert (again.learning_rate, again.n_steps) == (pytest.approx(0.01), 64)
 
 
 def test_a_saved_model_holds_no_code(tmp_path):

@@ -7,6 +7,7 @@ import faults
 import numpy as np
 import pytest
 import torch
+from builders import make_rollout
 from resumed import assert_equal, begin, go_on, interrupted, metrics
 from small_runs import own_place
 
@@ -16,7 +17,9 @@ from grpo_cli.config.jobs import train_job
 from grpo_cli.config.mending import packed, unpacked
 from grpo_cli.config.replay import replay
 from grpo_cli.errors import NonFinite, Stopped
+from grpo_cli.frames import Frames
 from grpo_cli.sinks.view import View
+from grpo_cli.tokens import Tokens
 
 # The third update is broken in its second minibatch, after the policy has moved in the first.
 BROKEN = """
@@ -172,3 +175,23 @@ def test_a_reward_function_that_is_not_finite_is_seen_again(place):
     with np.errstate(divide="ignore"):
         again = replay(str(bundle), view=View(quiet=True), trusted=False)
     assert (again["error"], again["sampled"]) == (caught.value.what, None)
+
+
+def test_stacked_frames_and_words_are_written_down_too():
+    columns = {
+        "frames": Frames(torch.rand(5, 20, 20), torch.tensor([[0, 1], [1, 2], [2, 3]])),
+        "ids": Tokens(
+            torch.arange(6), torch.tensor([0, 3, 6]), torch.tensor([0, 1]),
+            torch.tensor([[0, 1], [0, 2], [1, 4]]),
+        ),
+    }  # fmt: skip
+    for name, obs in columns.items():
+        context = np.array([{"asked": "1 + 1"}], dtype=object)
+        rollout = make_rollout([[1, 2, 3]], obs=obs, context=context)
+        tensors, facts = packed(rollout)
+        json.dumps(facts)
+        again = unpacked(tensors, facts)
+        assert isinstance(again.obs, type(obs))
+        assert torch.equal(getattr(again.obs, name), getattr(obs, name))
+        assert torch.equal(again.obs.index, obs.index)
+        assert again.reward.tolist() == [1, 2, 3]

@@ -216,3 +216,16 @@ def test_max_time_saves_and_stops():
         begin("max_time=1s", "total_steps=10_000_000", "name=halted")
     assert stopped.value.exit_code == 143
     assert (only_run("halted") / "checkpoints/last/manifest.json").exists()
+
+
+def test_the_time_of_a_run_is_that_of_all_its_parts():
+    straight = begin("name=straight", "optim.schedule=constant")
+    whole = json.loads((straight / "summary.json").read_text())
+    go_on(straight, "total_steps=600")
+    longer = json.loads((straight / "summary.json").read_text())
+    told = [json.loads(line) for line in (straight / "metrics.jsonl").read_text().splitlines()]
+    spent = sum(line[f"time/{part}_s"] for line in told for part in ("sample", "update"))
+    assert longer["train_s"] > spent > 0
+    assert longer["wall_s"] > longer["train_s"]
+    assert longer["env_steps"] > whole["env_steps"]
+    assert longer["fps"] == pytest.approx(longer["env_steps"] / longer["train_s"])

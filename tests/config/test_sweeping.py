@@ -8,6 +8,8 @@ import yaml
 from grpo_cli.config.compose import compose_all
 from grpo_cli.config.sweeping import experiment, plan_of
 from grpo_cli.errors import ConfigError
+from grpo_cli.sweep.claims import COMPLETE, FAILED, FRESH, TRIAL, Row
+from grpo_cli.sweep.results import best_of
 
 
 def plan(*words):
@@ -55,6 +57,23 @@ def test_the_driver_of_postgresql():
     url = "sweep.storage=postgresql://me@host:1/x"
     assert plan("lr=1,2", url).storage == "postgresql+psycopg://me@host:1/x"
     assert plan("lr=1,2", "sweep.name=y").storage == "sqlite:///runs/sweeps/y/study.db"
+
+
+def test_what_fails_on_fresh_seeds_has_not_won():
+    made = plan("lr=1,2,3", "sweep.finalists=3")
+
+    def run(number, value, *, excess=None, kind=FRESH):
+        facts = {"score": value, "seeds": [7], "excess": excess}
+        state = FAILED if value is None else COMPLETE
+        params = {"lr": number}
+        return Row(kind, number, 0, state=state, value=value, params=params, facts=facts)
+
+    trials = [run(number, 500.0 - number, kind=TRIAL) for number in range(3)]
+    lucky = [run(0, 500.0), run(0, None), run(0, None)]
+    over = [run(1, 499.0, excess=25.0) for _ in range(3)]
+    sound = [run(2, 490.0, excess=-1.0) for _ in range(3)]
+    assert best_of(made, [*trials, *lucky, *over, *sound])["number"] == 2
+    assert best_of(made, [*trials, *lucky, *over])["number"] == 1
 
 
 def test_the_best_as_a_config(tmp_path: Path):

@@ -97,3 +97,36 @@ def needs(env):
 def test_what_cannot_be_wrapped_is_one_line(around, kind, says):
     with pytest.raises(kind, match=says):
         open_env("Pendulum-v1", wrappers=[Wrapper("my.w", around)])
+
+
+def limited():
+    return gym_wrappers.TimeLimit(gym.make("Pendulum-v1").unwrapped, 50)
+
+
+def length(source):
+    env = source.make()
+    env.reset(seed=0)
+    steps = 1
+    while not env.step(env.action_space.sample())[3]:
+        steps += 1
+    return steps
+
+
+def test_a_time_limit_of_ones_own_is_the_limit():
+    source = open_env("own", own_class=limited)
+    assert (source.max_steps, source.endless, length(source)) == (50, False, 50)
+
+
+@pytest.mark.parametrize(("words", "steps"), [({}, 200), ({"max_steps": 300}, 300)])
+def test_a_time_limit_inside_other_wrappers_is_not_a_second_one(words, steps):
+    def hidden():
+        return gym_wrappers.RescaleAction(gym.make("Pendulum-v1"), -1, 1)
+
+    assert length(open_env("own", own_class=hidden, **words)) == steps
+    assert length(open_env("own", own_class=hidden, wrappers=[TWICE], **words)) == steps
+
+
+def test_a_time_that_counts_other_steps_than_the_limit_is_refused():
+    assert length(open_env("Pendulum-v1", wrappers=[TWICE, TIME])) == 200
+    with pytest.raises(ConfigError, match="inside RepeatAction counts other steps"):
+        open_env("Pendulum-v1", wrappers=[TIME, TWICE])
