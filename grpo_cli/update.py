@@ -158,9 +158,10 @@ def _batch(
     rollout = scored.rollout
     device = policy.device
     obs, action, advantage = rollout.obs, rollout.action, scored.advantage
-    weight, member = rollout.weight, rollout.member
+    # As the device will have it: what a float32 cannot hold would leave a minibatch without weight.
+    weight, member = rollout.weight.astype(np.float32), rollout.member
     if not weight.all():  # rows of weight 0 are never learned from
-        counts = rollout.per_member(weight)[member] if policy.by_member else weight
+        counts = np.bincount(member, weight)[member] if policy.by_member else weight
         kept = np.flatnonzero(counts) if counts.any() else np.flatnonzero(member == member[0])
         rows = torch.from_numpy(kept)
         obs, action = each(obs, lambda entry: entry[rows]), action[rows]

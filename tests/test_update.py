@@ -279,3 +279,16 @@ def test_many_rows_are_learned_from_as_few_are(loss, monkeypatch):
         learn(policy, sampled(policy), plan=schedule(epochs=2, num_minibatches=2), goal=goal)
         found.append(weights(policy))
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", [losses.clip, losses.reinforce])  # written out, and by the graph
+def test_a_weight_too_small_for_the_device_is_none(loss):
+    policy = make_cartpole_policy(cartpole())
+    scored = sampled(policy)
+    weight = np.full(len(scored.reward), 1e-60)
+    weight[0] = 1.0
+    scored = replace(scored, rollout=replace(scored.rollout, weight=weight))
+    goal = Objective(loss, kl.exact, entropy.bonus)
+    found = learn(policy, scored, plan=schedule(num_minibatches=4), goal=goal)
+    assert found["train/gradient_steps"] == 1
+    assert np.isfinite(found["train/loss"])

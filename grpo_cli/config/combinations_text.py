@@ -65,6 +65,11 @@ def _wrong(tree: Tree) -> list[tuple[object, str, str]]:
             "choose another advantage.baseline",
         ),
         (
+            any(level.get("baseline") == "length_weighted" for level in levels),
+            "advantage.baseline=length_weighted weighs by tokens, and here turns are compared",
+            "choose another advantage.baseline",
+        ),
+        (
             any(level.get("key") == "bin" for level in levels),
             "advantage.key=bin rounds observations, and these are words",
             "set advantage.key=state: equal words",

@@ -196,11 +196,12 @@ def look_ahead(
     return rounds, outcome
 
 
-def discounted(rounds: list[Round], gamma: float, members: int) -> Floats:
-    """Sum each member's discounted rewards, [M]."""
+def discounted(rounds: list[Round], gamma: float, members: int, steps: int | None = None) -> Floats:
+    """Sum each member's discounted rewards, [M]: those of its first `steps`, or all of them."""
     value = np.zeros(members)
     for member, step, _, _, _, reward in rounds:  # in a round each member steps once
-        value[member] += gamma**step * reward
+        counted = reward if steps is None else np.where(step < steps, reward, 0.0)
+        value[member] += gamma**step * counted
     return value
 
 

@@ -12,7 +12,7 @@ from grpo_cli.groups.share import shared
 from grpo_cli.groups.visits import Visits
 from grpo_cli.policies import Policy
 from grpo_cli.ranks import ALONE, Ranks
-from grpo_cli.rollout import Ints, Rollout, tensors
+from grpo_cli.rollout import Floats, Ints, Rollout, tensors
 from grpo_cli.transitions import TransitionReward
 from grpo_cli.walk import Outcome, Round
 
@@ -34,7 +34,8 @@ class branches(LookAhead):  # noqa: N801 - a group mode is called by its config 
         gamma: discount within the value of a state.
         reward: of a transition; None: the environment's own.
         ranks: who draws further groups, from walks of their own.
-        horizon: steps of a continuation; None: to the episode's end.
+        horizon: steps of a continuation; None: to the episode's end. What a step of the walk is
+            worth is counted over as many, itself included.
         shared_noise: after their first actions, continuations of a state get the same action noise.
         learn: from every step of the `branches`, their group's members | from the `walk`: its step
             is a member of its own, worth its reward and the mean return of the branches from the
@@ -122,13 +123,11 @@ class branches(LookAhead):  # noqa: N801 - a group mode is called by its config 
     def _walks(self, visits: Visits, policy: Policy, update: int, cost: Cost) -> Rollout:
         """Make every drawn step of a walk a member, beside the branches from its state."""
         rows, size = visits.drawn, self.group_size
-        goes_on = ~visits.last[rows]
-        states = np.union1d(rows, rows[goes_on] + 1)
+        states = np.union1d(rows, rows[~visits.last[rows]] + 1)
         rounds, _ = self._continue(visits, states, policy, update, cost)
         value = discounted(rounds, self.gamma, len(states) * size).reshape(-1, size)
         here = np.searchsorted(states, rows)
-        worth = visits.reward[rows]
-        worth[goes_on] += self.gamma * value[here[goes_on] + 1].mean(axis=1)
+        worth = self._worth(visits, states, here, rounds)
         _, step, _, action, logprob, _ = _by_member(rounds)
         first = np.flatnonzero(step == 0).reshape(-1, size)[here]  # the branches' first steps
         state, count = np.repeat(rows, 1 + size), len(rows) * (1 + size)
@@ -149,6 +148,24 @@ class branches(LookAhead):  # noqa: N801 - a group mode is called by its config 
             **cost.facts(visits, state),
         )
         return shared(finite(rollout), self.ranks, self.ranks.rank * self.num_groups)
+
+    def _worth(self, visits: Visits, states: Ints, here: Ints, rounds: list[Round]) -> Floats:
+        """Value the walk's own steps from V states, [V].
+
+        Args:
+            visits: where the walk has been.
+            states: the visits that were continued from, ascending.
+            here: places of the V among them; where the walk goes on, the next state follows.
+            rounds: the continuations.
+        """
+        rows, size = states[here], self.group_size
+        # The walk's step is one of the horizon, as the first step of a branch beside it is.
+        left = None if self.horizon is None else self.horizon - 1
+        later = discounted(rounds, self.gamma, len(states) * size, left).reshape(-1, size)
+        goes_on = ~visits.last[rows]
+        worth = visits.reward[rows]
+        worth[goes_on] += self.gamma * later[here[goes_on] + 1].mean(axis=1)
+        return worth
 
 
 def _by_member(rounds: list[Round]) -> tuple[NDArray, ...]:

@@ -20,6 +20,7 @@ from grpo_cli.groups.ahead import Cost, LookAhead, discounted
 from grpo_cli.groups.packing import finite
 from grpo_cli.groups.share import shared
 from grpo_cli.groups.visits import Trail, Visits
+from grpo_cli.observations import MASK
 from grpo_cli.policies import Acts, Policy
 from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.rollout import Floats, Ints, Rollout, tensors
@@ -32,16 +33,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Tried:
-    """K actions at each of V states, packed, V * K entries."""
+    """K actions at each of V states, packed, V * K entries; what a mask forbids was not tried."""
 
     action: NDArray  # [V * K, A], flat
     logprob: NDArray[np.float32]  # [V * K], nats
-    value: Floats  # [V * K]
+    value: Floats  # [V * K], -inf where forbidden
     terminated: NDArray[np.bool_]  # [V * K]
+    allowed: NDArray[np.bool_]  # [V * K]
 
     def at(self, rows: Ints, size: int) -> "Tried":
         """Return the candidates of the chosen states."""
-        places = (rows[:, None] * size + np.arange(size)).ravel()
+        return self.entries((rows[:, None] * size + np.arange(size)).ravel())
+
+    def entries(self, places: Ints) -> "Tried":
+        """Return the chosen candidates."""
         return Tried(**{name: column[places] for name, column in vars(self).items()})
 
 
@@ -61,7 +66,8 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
         gamma: discount within a value.
         reward: of a transition; None: the environment's own.
         ranks: who draws further groups, from walks of their own.
-        actions: `drawn` from the policy | `all` of a discrete space.
+        actions: `drawn` from the policy | `all` of a discrete space; of these a group has fewer
+            where the environment's mask forbids some.
         horizon: steps of a look-ahead, the tried action included; None: to the episode's end.
         shared_noise: after the tried actions, those of a state get the same action noise; an action
             that is drawn twice is then simulated once.
@@ -142,7 +148,7 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
             own = visits.action[rows], visits.logprob[rows]
             states = visits.saved(rows), visits.obs[rows], visits.address[rows]
             chosen = self._try(policy, update, cost, *states, own)
-        self._warn_if_equal(chosen.value)
+        self._warn_if_equal(chosen)
         return self._rollout(visits, chosen, cost)
 
     def _try(
@@ -167,21 +173,32 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
             action, logprob = family.sample(params, noise.first)
             if own is not None:
                 action[::size], logprob[::size] = own
+        allowed = self._allowed(policy, obs)
+        kept = np.flatnonzero(allowed)
         if self.shared_noise:  # the same action in the same state goes on the same
-            state = np.repeat(np.arange(len(obs)), size)
-            members, same = _distinct(np.column_stack([state, action]))
+            members, same = _distinct(np.column_stack([kept // size, action[kept]]))
         else:
-            members = same = np.arange(len(action))
+            members = same = np.arange(len(kept))
+        members = kept[members]
         first = self.codec.decode(action[members])
         rounds, outcome = self._ahead(policy, states, obs, noise, cost, first, members)
-        value = discounted(rounds, self.gamma, len(members))[same]
-        return Tried(action, logprob, value, outcome.terminated[same])
+        value, terminated = np.full(len(action), -np.inf), np.zeros(len(action), dtype=bool)
+        value[kept] = discounted(rounds, self.gamma, len(members))[same]
+        terminated[kept] = outcome.terminated[same]
+        return Tried(action, logprob, value, terminated, allowed)
 
-    def _warn_if_equal(self, value: Floats) -> None:
+    def _allowed(self, policy: Policy, obs: NDArray) -> NDArray[np.bool_]:
+        """Say which of K actions may be tried at each of V states, [V * K]."""
+        if self.actions == "all" and policy.reading.masked:
+            return (obs[MASK] != 0).ravel()
+        return np.ones(len(obs) * self.group_size, dtype=bool)  # forbidden ones are never drawn
+
+    def _warn_if_equal(self, tried: Tried) -> None:
         """Say at first when nothing can be learned: a tiled reward, or too short a look-ahead."""
         first, self._sampled = not self._sampled, True
-        by_state = value.reshape(-1, self.group_size)
-        if not first or (by_state != by_state[:, :1]).any():
+        by_state = tried.value.reshape(-1, self.group_size)
+        least = np.where(tried.allowed, tried.value, np.inf).reshape(by_state.shape).min(axis=1)
+        if not first or (by_state.max(axis=1) != least).any():
             return
         ahead = "up to the end of the episode"
         if self.horizon is not None:
@@ -196,8 +213,9 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
     @part("pack")
     def _rollout(self, visits: Visits, tried: Tried, cost: Cost) -> Rollout:
         """Make every candidate a member of one row."""
-        size, count = self.group_size, len(tried.value)
-        state = np.repeat(visits.drawn, size)
+        kept = np.flatnonzero(tried.allowed)
+        group, count, tried = kept // self.group_size, len(kept), tried.entries(kept)
+        state = visits.drawn[group]
         by_policy = self.actions == "all" and self.weighting == "policy"
         rollout = Rollout(
             obs=tensors(visits.obs[state]),
@@ -207,7 +225,7 @@ class candidates(LookAhead):  # noqa: N801 - a group mode is called by its confi
             member=np.arange(count),
             step=np.zeros(count, dtype=np.int64),
             weight=np.exp(tried.logprob.astype(np.float64)) if by_policy else np.ones(count),
-            group=np.repeat(np.arange(len(visits.drawn)), size),
+            group=group,
             terminated=tried.terminated,
             truncated=np.zeros(count, dtype=bool),  # an action is not cut off by a time limit
             **cost.facts(visits, state),

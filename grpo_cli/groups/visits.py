@@ -83,7 +83,9 @@ class Draw:
         """Say which of the offered states must be saved, [B]."""
         full = len(self._drawn) == self.size
         bound = -self._drawn[0][0] if full else np.inf
-        after = [self.successors and number - 1 in self.states for number in address]
+        # Not those that are saved: a successor is one of them, and would keep its own in turn.
+        drawn = {number for _, number in self._drawn} if self.successors else ()
+        after = [number - 1 in drawn for number in address]
         return (np.array(keys) < bound) | after
 
     def save(self, key: float, address: int, state: NDArray) -> None:

@@ -241,7 +241,7 @@ class _Ends:
     """What stands for a tokenizer that nobody gave: which token ends a completion."""
 
     def __init__(self, eos: int | None, pad: int) -> None:
-        self.eos_token_id = pad if eos is None else eos
+        self.eos_token_id = eos
         self.pad_token_id = pad
 
     def save_pretrained(self, folder: Path) -> None:

@@ -150,7 +150,7 @@ def prepared(
     inner = model.get_base_model() if is_adapted else model
     _without_dropout(model)
     liked, inner.generation_config = inner.generation_config, tf.GenerationConfig()
-    eos = _eos(tokenizer, liked, inner.config)
+    eos = _eos(tokenizer, liked, inner.config) or (() if pad is None else (pad,))
     if not eos:
         raise ConfigError(
             "neither the tokenizer nor the model says which token ends an answer",

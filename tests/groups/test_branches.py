@@ -10,6 +10,7 @@ from grpo_cli.advantages import peer
 from grpo_cli.envs import make_simulator
 from grpo_cli.errors import ConfigError
 from grpo_cli.groups import branches, candidates
+from grpo_cli.groups.visits import Draw
 from grpo_cli.returns import returns_to_go
 from grpo_cli.transitions import TransitionReward
 
@@ -89,6 +90,45 @@ def test_a_step_of_the_walk_is_worth_what_vine_ppo_says():
     assert learned.reshape(-1, 4)[:, 0].all()  # one of four members learns
     assert learned.sum() == len(walk.reward) / 4
     assert found[learned][first] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("horizon", [1, 2, 5])
+def test_with_a_horizon_both_sides_count_as_many_steps(horizon):
+    opened = source()
+    policy = make_cartpole_policy(opened)
+    every = {"walks": 1, "num_groups": 6, "horizon": horizon}  # one walk, all its states
+    branch = sampled(branches, opened, policy, **every)
+    walk = sampled(branches, opened, policy, **every, learn="walk")
+    within = np.where(branch.step < horizon - 1, branch.reward, 0.0)
+    later = returns_to_go(within, branch.member, GAMMA)[branch.first_row]
+    value = np.append(later.reshape(6, 3).mean(axis=1), 0.0)  # nothing after the end
+    paid = walk.action[walk.weight == 1][:, 0].numpy()  # the environment pays so
+    assert walk.reward[walk.weight == 1] == pytest.approx(paid + GAMMA * value[1:])
+    whole = returns_to_go(branch.reward, branch.member, GAMMA)[branch.first_row]
+    assert walk.reward[walk.weight == 0] == pytest.approx(whole)
+
+
+@pytest.mark.parametrize("horizon", [1, 5])
+def test_a_step_that_changes_nothing_within_the_horizon_has_no_advantage(horizon):
+    opened = cartpole()
+    rollout = sampled(
+        branches, opened, make_cartpole_policy(opened), num_groups=200, walks=1, learn="walk",
+        horizon=horizon,
+    )  # fmt: skip
+    # CartPole pays 1 a step, and its pole stands for the first eight whatever is done.
+    early = np.flatnonzero((rollout.parent == 0) & (rollout.parent_step < 8 - horizon))
+    assert len(early) == 4 * (8 - horizon)
+    assert rollout.reward[early] == pytest.approx(sum(GAMMA**step for step in range(horizon)))
+
+
+def test_drawn_states_and_their_successors_are_saved_and_no_others():
+    draw = Draw(1, successors=True)
+    for address, key in enumerate([0.5, 0.9, 0.8, 0.2, 0.7, 0.6, 0.3]):
+        if draw.wants([key], [address])[0]:
+            draw.save(key, address, np.array([address]))
+    # The first is drawn until the fourth is; each with the one that follows, and not the next.
+    assert draw.drawn == [3]
+    assert sorted(draw.states) == [0, 1, 3, 4]
 
 
 def test_branching_at_drawn_steps_asks_their_successors_too():

@@ -14,6 +14,8 @@ from grpo_cli.envs import make_simulator, open_env
 from grpo_cli.errors import ConfigError, NonFinite
 from grpo_cli.groups import candidates
 from grpo_cli.losses import clip
+from grpo_cli.policies import auto, make_policy
+from grpo_cli.randomness import Purpose, rng
 from grpo_cli.rewards import none
 from grpo_cli.rollout import Batch, as_tensor
 from grpo_cli.transitions import TransitionReward
@@ -206,6 +208,70 @@ def test_a_tiled_reward_is_warned_about(caplog):
     caplog.clear()
     tried(source(), actions="all", horizon=1)
     assert not caplog.text
+
+
+class Doors(Count):
+    """Pays 0, 1 or 10; the last door is never open, and at odd steps the first alone is."""
+
+    def reset(self, *, seed=None, options=None):
+        return super().reset(seed=seed)[0], self._info()
+
+    def step(self, action):
+        obs, _, terminated, truncated, _ = super().step(action)
+        return obs, [0.0, 1.0, 10.0][int(action)], terminated, truncated, self._info()
+
+    def _info(self):
+        return {"action_mask": np.array([1, self.steps % 2 == 0, 0], np.int8)}
+
+
+def doors(**settings):
+    opened = source(Doors)
+    policy = make_policy(
+        auto,
+        opened.observation_space,
+        opened.codec.family,
+        rng(0, Purpose.INIT),
+        torch.device("cpu"),
+    )
+    return tried(opened, policy, num_groups=6, actions="all", walks=1, **settings)
+
+
+@pytest.mark.parametrize("shared_noise", [True, False])
+@pytest.mark.parametrize("commit", ["sampled", "best"])
+def test_what_a_mask_forbids_is_neither_tried_nor_compared(commit, shared_noise):
+    rollout = doors(horizon=1, commit=commit, shared_noise=shared_noise)
+    assert rollout.action[:, 0].tolist() == [0, 1, 0] * 3
+    assert rollout.group.tolist() == [0, 0, 1, 2, 2, 3, 4, 4, 5]
+    assert rollout.parent_step.tolist() == rollout.group.tolist()
+    assert rollout.obs["observation"][:, 1].tolist() == rollout.group.tolist()
+    assert rollout.reward.tolist() == [0, 1, 0] * 3
+    assert rollout.terminated.tolist() == [False] * 8 + [True]
+    assert rollout.member.tolist() == list(range(9))
+    assert np.bincount(rollout.group, rollout.weight) == pytest.approx(np.ones(6))
+    if commit == "best":
+        assert rollout.episodes.ret.tolist() == [3.0]  # the second door wherever it is open
+    assert rollout.sim_steps == 6 + 9
+
+
+def test_a_state_with_one_allowed_action_teaches_nothing():
+    rollout = doors(horizon=1)
+    for baseline in ("mean", "loo"):
+        found = peer(
+            rollout, rollout.reward, 1.0, value="return", key="group", baseline=baseline,
+            fallback=(), scale="group", ddof=1,
+        ).advantage  # fmt: skip
+        assert np.isfinite(found).all()
+        assert found[2::3].tolist() == [0, 0, 0]
+        assert (found[1::3] > 0).all()
+
+
+def test_forbidden_actions_do_not_hide_that_all_others_are_worth_the_same(caplog):
+    def tiled(state, action, next_state):
+        return action * 0.0
+
+    with caplog.at_level(logging.WARNING):
+        doors(horizon=1, reward=TransitionReward(tiled))
+    assert "every action is worth the same at each of 6 states" in caplog.text
 
 
 def test_what_does_not_fit_is_refused():

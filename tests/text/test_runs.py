@@ -175,6 +175,7 @@ def test_what_does_not_go_with_words_is_refused(model):
     refused = [
         ["kl=exact", "kl.coef=0.1"], ["kl.sync_every=2", "kl.coef=0.1"], ["policy=mlp"],
         ["group=episodes"], ["advantage.adjust=linear"], ["video_every=10"], ["policy.model=null"],
+        ["preset=opo"],
     ]  # fmt: skip
     for more in refused:
         with pytest.raises(ConfigError):
