@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from grpo_cli.board import AWAKE, Board, offer, opened
 from grpo_cli.errors import NonFinite, RankLost
 from grpo_cli.ranks import Array, Moments, Ranks
+from grpo_cli.rollout import Rollout
 from grpo_cli.stop import Dropped
 from grpo_cli.sums import bincount
 
@@ -162,7 +163,8 @@ class World(Ranks):
                 np.minimum,
             )
             what, fix = self._told((error.what, error.fix) if error else ("", ""), int(first))
-            raise NonFinite(what, fix, error.rollout if error else done)
+            sampled = done if isinstance(done, Rollout) else None
+            raise NonFinite(what, fix, error.rollout if error else sampled)
         return done  # type: ignore[return-value]
 
     def add(self, *tensors: torch.Tensor) -> Sequence[torch.Tensor]:

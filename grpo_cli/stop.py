@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ContextDecorator, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -29,8 +29,10 @@ class Dropped(BaseException):
     """
 
 
-class Stop:
+class Stop(ContextDecorator):
     """Hears requests to stop while it listens.
+
+    What is done `with stop:`, or by `stop(work)()`, is dropped on a request.
 
     Args:
         say: says one line to the person who asks while there is something to finish first.

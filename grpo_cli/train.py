@@ -13,6 +13,7 @@ from grpo_cli.envs import persist
 from grpo_cli.errors import CheckpointError, NonFinite
 from grpo_cli.evaluate import Mode, Scores
 from grpo_cli.gathering import gathered
+from grpo_cli.groups import Selection
 from grpo_cli.policies import Policy
 from grpo_cli.ranks import ALONE, Ranks
 from grpo_cli.rewards import distortion
@@ -41,8 +42,7 @@ class Parts:
         sampler: brings home groups.
         score: gives every row its advantage.
         learn: `f(scored, update, progress) -> metrics`; progress runs from 0 to 1.
-        judge: `f(policy, thorough) -> Scores by mode`, the checks that may stop the run; None:
-            there are none.
+        judge: `f(policy, thorough) -> Scores by mode`, the checks that may stop the run, or None.
         save: `f(progress, best)` writes a checkpoint.
         sinks: receive metrics.
         warn: says one line to the person.
@@ -176,11 +176,12 @@ def _sample(parts: Parts, at: Progress) -> Rollout:
     def sample() -> Rollout:
         if at.sampler is not None:
             parts.sampler.load(at.sampler)  # type: ignore[attr-defined]
-        with parts.stop:
-            return parts.sampler.sample(parts.policy, at.update)
+        return parts.sampler.sample(parts.policy, at.update)
 
-    work = partial(persist, sample, "sampling this rollout", parts.warn)
-    return parts.ranks.together(work)
+    again = partial(persist, what="sampling this rollout", warn=parts.warn)
+    if isinstance(parts.sampler, Selection):  # between its rounds ranks talk: nothing ends there
+        return parts.sampler.sample(parts.policy, at.update, lambda work: again(parts.stop(work)))
+    return parts.ranks.together(partial(again, parts.stop(sample)))
 
 
 def _state(sampler: Sampler) -> Any:  # noqa: ANN401 - whatever JSON can hold
@@ -281,9 +282,8 @@ def _warn_of_distortion(scored: Scored, warn: Callable[[str], None]) -> None:
 
 def _times(clock: Clock, at: Progress, rollout: Rollout, log_s: float) -> dict[str, float]:
     """Return `time/*`, seconds of this update (log_s: of the one before); fps of the run."""
-    spent = clock.seconds
     return {
-        **{f"time/{name}_s": spent[name] for name in ("sample", "update", "eval", OTHER)},
+        **{f"time/{name}_s": clock.seconds[name] for name in ("sample", "update", "eval", OTHER)},
         "time/env_s": rollout.env_s,
         "time/act_s": rollout.act_s,
         "time/log_s": log_s,

@@ -5,11 +5,13 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from builders import make_rollout
 from threads import in_threads
 
 from grpo_cli.config import build
 from grpo_cli.config.built import build_all
 from grpo_cli.config.compose import compose
+from grpo_cli.errors import NonFinite
 from grpo_cli.ranks import ALONE, Moments
 from grpo_cli.sinks.view import View
 
@@ -153,3 +155,21 @@ def test_nothing_is_shared_out_of_nothing():
         return moments.count, moments.std(), whole.shape, world.mean(np.zeros(0))
 
     assert in_threads(2, work) == [(0.0, 0.0, (0, 3), 0.0)] * 2
+
+
+@pytest.mark.parametrize("what", ["rollout", "rewards"])
+def test_where_another_rank_failed_what_was_sampled_is_kept_and_nothing_else(what):
+    made = make_rollout([[1.0], [2.0]])
+    done = {"rollout": made, "rewards": made.reward}[what]
+
+    def fail():
+        raise NonFinite("it is nan", "mend it", made)
+
+    def work(world):
+        with pytest.raises(NonFinite, match="it is nan") as caught:
+            world.together([fail, lambda: done][world.rank])
+        return caught.value.rollout
+
+    failed, other = in_threads(2, work)
+    assert failed is made
+    assert other is (made if what == "rollout" else None)

@@ -8,16 +8,20 @@ import numpy as np
 import pytest
 import torch
 from builders import cartpole, make_cartpole_policy, make_sampler
+from threads import in_threads
 
 from grpo_cli import entropy, kl
 from grpo_cli.advantages import peer, score
 from grpo_cli.envs import open_env
-from grpo_cli.errors import NonFinite
+from grpo_cli.errors import NonFinite, WorkerLost
 from grpo_cli.evaluate import Scores
+from grpo_cli.groups import Selection
 from grpo_cli.learner import Learner
 from grpo_cli.losses import clip
 from grpo_cli.objective import Objective
+from grpo_cli.reward_functions import ENV_REWARD
 from grpo_cli.rewards import none
+from grpo_cli.stop import Stop
 from grpo_cli.train import Parts, train
 from grpo_cli.update import Schedule
 
@@ -219,3 +223,46 @@ def test_a_run_can_be_repeated_to_the_last_bit():
 
     first, second = weights(), weights()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+class Watched:
+    """A group mode that remembers what it is asked for, and something happens at one group."""
+
+    def __init__(self, mode, at, happens):
+        self.mode, self.asked, self.happens = mode, [], {at: happens}
+
+    def sample(self, policy, update, groups=None):
+        self.asked.append(groups[0])
+        self.happens.pop(groups[0], lambda: None)()
+        return self.mode.sample(policy, update, groups)
+
+
+def replacing(world, at, happens, stop=None):
+    """Train for an update, all of whose groups are dead, and replaced twice by as many."""
+    notes = Notes()
+    parts = make_parts(notes)
+    mode = Watched(parts.sampler, at, happens)
+    sampler = Selection(
+        mode, ENV_REWARD, num_groups=2, group_size=3, seed=0, selector="spread", drop_dead=True,
+        max_resample=2, ranks=world,
+    )  # fmt: skip
+    parts = replace(parts, sampler=sampler, ranks=world, stop=stop or Stop(), learn=lambda *_: {})
+    return run(notes, parts, total_steps=1).steps, mode.asked, notes.warnings
+
+
+def test_a_worker_lost_in_a_later_round_of_one_rank_costs_that_round_there():
+    def lose():
+        raise WorkerLost("it died")
+
+    one, two = in_threads(2, lambda world: replacing(world, [None, 3][world.rank], lose))
+    assert one == (3 * 30, [0, 2, 4], [])
+    assert two == (3 * 30, [1, 3, 3, 5], ["it died; sampling this rollout again (1 of 3)"])
+
+
+def test_a_request_heard_by_one_rank_between_rounds_ends_the_next_one_on_all(tmp_path):
+    def work(world):
+        file = tmp_path / f"stop-{world.rank}"
+        ask = partial(file.write_text, "15")
+        return replacing(world, [2, None][world.rank], ask, Stop(file=file))
+
+    assert in_threads(2, work) == [(0, [0, 2], []), (0, [1, 3, 5], [])]

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ Appraise = Callable[[Rollout], tuple[Floats, Estimate]]
 def scale_rewards(rollout: Rollout, scaling: Callable[..., Floats], scope: str) -> Floats:
     """Scale a rollout's rewards once per population, [N].
 
+    What is not finite on one rank is heard of by all: only then may it end what they do.
+
     Args:
         rollout: raw rewards.
         scaling: the function; a parameter named `rollout` receives the rollout.
@@ -30,15 +33,18 @@ def scale_rewards(rollout: Rollout, scaling: Callable[..., Floats], scope: str) 
 
     Raises:
         ConfigError: an unknown scope, or a scaling that needs the rollout with scope=group.
+        NonFinite: the scaled rewards hold nan or inf.
     """
+    ranks, reward = rollout.ranks, rollout.reward
     wants_rollout = _wants_rollout(scaling)
     if scope == "batch":
         if wants_rollout:
-            return checked(scaling, rollout.reward, rollout=rollout)
+            # What it exchanges itself comes before the check.
+            return ranks.together(partial(checked, scaling, reward, rollout=rollout))
         if getattr(scaling, "func", scaling) in ELEMENTWISE:
-            return checked(scaling, rollout.reward)
-        whole, mine = rollout.ranks.whole(rollout.reward)
-        return checked(scaling, whole)[mine]
+            return ranks.together(partial(checked, scaling, reward))
+        whole, mine = ranks.whole(reward)
+        return checked(scaling, whole)[mine]  # the same on every rank
     if scope != "group":
         raise ConfigError(f"reward_scaling.scope={scope} does not exist", "choose group or batch")
     if wants_rollout:
@@ -46,7 +52,7 @@ def scale_rewards(rollout: Rollout, scaling: Callable[..., Floats], scope: str) 
             "this reward scaling looks at the whole rollout, so it cannot be done group by group",
             "set reward_scaling.scope=batch",
         )
-    return by_population(scaling, rollout.reward, rollout.group_N)
+    return ranks.together(partial(by_population, scaling, reward, rollout.group_N))
 
 
 @part("score")
@@ -78,7 +84,8 @@ def score(
         The rollout with what it is worth as its reward, the scaled rewards, and advantages.
 
     Raises:
-        NonFinite: the advantages hold nan or inf.
+        NonFinite: what reward functions say, the scaled rewards or the advantages hold inf or nan;
+            on every rank, if on one.
         ConfigError: they have another shape than [N].
     """
 
@@ -87,7 +94,8 @@ def score(
         surveyed = {} if survey is None else survey(part)
         paid = scaled - surveyed.get("reward_penalty", 0.0)
         given = {name: surveyed[name] for name in ("score_norm",) if name in surveyed}
-        estimate = _checked(advantage(part, paid, gamma, **given), scaled)
+        found = advantage(part, paid, gamma, **given)
+        estimate = part.ranks.together(partial(_checked, found, scaled))
         shaped = estimate.advantage - surveyed.get("advantage_penalty", 0.0)
         return scaled, replace(estimate, advantage=shaped)
 
@@ -96,7 +104,7 @@ def score(
     if reward.plain:
         scaled, estimate = appraise(rollout)
     else:
-        columns = reward(rollout)
+        columns = rollout.ranks.together(partial(reward, rollout))
         said = columns.measured(rollout)
         rollout = replace(rollout, reward=columns.total)
         if reward.aggregate == "normalise_then_sum":

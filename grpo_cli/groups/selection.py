@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ class GroupMode(Protocol):
         """Sample groups of these global numbers."""
         ...
 
+
+Local = Callable[[Callable[[], Any]], Any]
+"""Does work in which ranks do not meet, so that it may be dropped, or be done again."""
 
 Selector = Callable[[Floats, Ints, int, np.random.Generator], NDArray[np.intp]]
 
@@ -103,10 +106,20 @@ class Selection:
         self.max_resample = max_resample
         self.ranks = ranks
 
-    def sample(self, policy: Policy, update: int) -> Rollout:
+    def sample(self, policy: Policy, update: int, local: Local = lambda work: work()) -> Rollout:
         """Sample groups, choose members, and replace groups that are dead.
 
         Dead groups stay in the rollout with weight 0, so that their share is seen.
+
+        Args:
+            policy: who acts.
+            update: number of the policy update, part of every random number's address.
+            local: does each round; between rounds ranks tell each other what is missing.
+
+        Raises:
+            EnvError: the environment raised.
+            NonFinite: a reward or an observation is nan or inf, or a reward function said so; it
+                has the groups that this rank sampled, in all rounds, wherever it was found.
         """
         rounds: list[Rollout] = []
         start, missing, number = 0, self.num_groups, 0
@@ -114,8 +127,15 @@ class Selection:
             mine = self.ranks.share(missing)
             groups = range(start + mine.start, start + mine.stop)
             start, dead = start + missing, 0
-            # A rank may have nothing to replace, and still hears what the others have to.
-            found = self.ranks.together(partial(self._round, policy, update, groups, rounds))
+            played: list[Rollout] = []
+            work = partial(self._round, policy, update, groups, played)
+            try:
+                # A rank may have nothing to replace, and still hears what the others have to.
+                found = self.ranks.together(partial(local, work))
+            except NonFinite as error:  # the rounds before it were simulated as well
+                own = [rollout for rollout in played or [error.rollout] if rollout is not None]
+                error.rollout = join([*rounds, *own]) if rounds or own else None
+                raise
             if found is not None:
                 rollout, dead = found
                 rounds.append(rollout)
@@ -123,18 +143,16 @@ class Selection:
         return shared(rounds[0] if len(rounds) == 1 else join(rounds), self.ranks)
 
     def _round(
-        self, policy: Policy, update: int, groups: range, before: list[Rollout]
+        self, policy: Policy, update: int, groups: range, played: list[Rollout]
     ) -> tuple[Rollout, int] | None:
-        """Sample groups and look through them; returns also how many are to be replaced."""
+        """Sample groups and look through them; returns also how many are to be replaced.
+
+        What was sampled is left in `played`, for when something in it is not finite.
+        """
         if not groups:
             return None
-        try:
-            rollout = self.mode.sample(policy, update, groups)
-        except NonFinite as error:
-            if error.rollout is not None:  # the rounds before it were simulated as well
-                error.rollout = join([*before, error.rollout])
-            raise
-        rollout = self._select(rollout, update, groups)
+        played[:] = [self.mode.sample(policy, update, groups)]
+        rollout = self._select(played[0], update, groups)
         if not self.drop_dead:
             return rollout, 0
         live = self.worth(rollout).spread(rollout)

@@ -5,8 +5,10 @@ from functools import partial
 import numpy as np
 import pytest
 from builders import make_rollout
+from threads import in_threads
 
 from grpo_cli.advantages import peer, score
+from grpo_cli.errors import NonFinite
 from grpo_cli.reward_functions import env, weighted
 from grpo_cli.rewards import max_abs, none
 from grpo_cli.rollout import BASELINE, LEARN
@@ -157,3 +159,41 @@ def test_baseline_members_are_always_there_to_be_compared_with():
         return reward - reward[rollout.role == BASELINE]
 
     assert scored(rollout, reward, against_greedy).advantage.tolist() == [2, 0, 0]
+
+
+def own(rollout, reward, gamma):
+    return reward
+
+
+def spoilt(reward):
+    return reward * NAN
+
+
+def spoilt_with(reward, rollout):
+    return reward * NAN
+
+
+SOUND = {"advantage": own, "reward": weighted(functions=said(a=[0, 1]))}
+# What both ranks are set to, and what happens on one of them.
+BROKEN = {
+    "a reward function": ({}, {"reward": weighted(functions=said(a=[0, np.inf]))}),
+    "a sum": ({}, {"reward": weighted(functions=said(a=[0, 1e150]), weights=[1e200])}),
+    "a scaling of groups": ({"scope": "group"}, {"scaling": spoilt}),
+    "a scaling of the rollout": ({}, {"scaling": spoilt_with}),
+    "an advantage": ({}, {"advantage": lambda rollout, reward, gamma: spoilt(reward)}),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_not_finite_on_one_rank_ends_the_scoring_of_all(name):
+    settings, broken = BROKEN[name]
+
+    def work(world):
+        rollout = make_rollout([[0.0], [1.0]], number=np.full(2, world.rank), ranks=world)
+        with pytest.raises(NonFinite) as caught, np.errstate(over="ignore"):
+            scored(rollout, **{**SOUND, **settings, **(broken if world.rank else {})})
+        return caught.value.what, world.span(1)  # they still talk of the same
+
+    (what, first), (other, second) = in_threads(2, work)
+    assert what == other != ""
+    assert (first, second) == ((2, 0), (2, 1))

@@ -1,17 +1,19 @@
 """Members and groups that are left out after sampling, and greedy members beside them."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from builders import cartpole, make_cartpole_policy, make_sampler
+from threads import in_threads
 
 from grpo_cli.envs import open_env
-from grpo_cli.errors import ConfigError
+from grpo_cli.errors import ConfigError, NonFinite
 from grpo_cli.groups import SELECTORS, Selection
-from grpo_cli.reward_functions import ENV_REWARD
+from grpo_cli.groups.packing import finite
+from grpo_cli.reward_functions import ENV_REWARD, weighted
 from grpo_cli.rollout import BASELINE, LEARN, Episodes
 
 
@@ -41,10 +43,10 @@ def half_dead():
     return open_env("HalfDead", max_steps=1, own_class=HalfDead)
 
 
-def select(mode, **changes):
+def select(mode, worth=ENV_REWARD, **changes):
     settings = {"num_groups": 2, "group_size": 3, "seed": 0, "selector": "spread"}
     settings |= {"drop_dead": False, "max_resample": 0}
-    return Selection(mode, ENV_REWARD, **{**settings, **changes})
+    return Selection(mode, worth, **{**settings, **changes})
 
 
 def sample(source, update=0, mode=None, **changes):
@@ -212,3 +214,64 @@ def test_greedy_members_survive_selection_and_fewer_slots():
 def test_a_greedy_member_needs_one_start_for_its_group():
     with pytest.raises(ConfigError, match="starts where its group starts"):
         make_sampler(cartpole(), greedy=True, same_start=False)
+
+
+class Spoilt:
+    """Samples rewards that are no numbers, in later groups than those of the first round."""
+
+    def __init__(self, mode):
+        self.mode = mode
+
+    def sample(self, policy, update, groups=None):
+        rollout = self.mode.sample(policy, update, groups)
+        return (
+            finite(replace(rollout, reward=rollout.reward * np.nan)) if groups[0] > 1 else rollout
+        )
+
+
+def only(dead, then_inf):
+    """Rewards of which a group is dead, or is alive; in a later round they may be infinite."""
+
+    def worth(rollout):
+        first = rollout.group.max() < 2
+        return (
+            np.full(3, 0.0 if first else np.inf) if dead and (first or then_inf) else np.arange(3)
+        )
+
+    return weighted(functions={"worth": worth})
+
+
+@pytest.mark.parametrize("both", [True, False], ids=["both replace", "one replaces"])
+@pytest.mark.parametrize("who", ["mode", "worth"])
+def test_what_is_not_finite_on_one_rank_ends_a_round_of_all_with_what_each_has_played(who, both):
+    source = half_dead()
+
+    def work(world):
+        mode, spoils = make_sampler(source), world.rank == 1
+        chosen = select(
+            Spoilt(mode) if spoils and who == "mode" else mode,
+            only(dead=spoils or both, then_inf=spoils and who == "worth"),
+            drop_dead=True,
+            max_resample=1,
+            ranks=world,
+        )
+        with pytest.raises(NonFinite) as caught:
+            chosen.sample(make_cartpole_policy(source), 0)
+        rollout = caught.value.rollout
+        return caught.value.what, rollout.group[::3].tolist(), rollout.sim_steps
+
+    (what, groups, steps), (other, spoilt, more) = in_threads(2, work)
+    assert what == other
+    assert (groups, spoilt) == (([0, 2], [1, 3]) if both else ([0], [1, 2]))
+    assert (steps, more) == (3 * len(groups), 3 * len(spoilt))  # one step a member
+
+
+@pytest.mark.parametrize(
+    "settings", [{"drop_dead": True}, {"group_size": 2}], ids=["dead groups", "candidates"]
+)
+def test_a_reward_function_that_is_not_finite_is_told_with_what_was_played(settings):
+    source = half_dead()
+    worth = weighted(functions={"worth": lambda rollout: np.full(len(rollout.group), np.inf)})
+    with pytest.raises(NonFinite, match="worth returned inf") as caught:
+        select(make_sampler(source), worth, **settings).sample(make_cartpole_policy(source), 0)
+    assert caught.value.rollout.group.tolist() == [0, 0, 0, 1, 1, 1]
