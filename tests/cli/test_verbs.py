@@ -106,7 +106,7 @@ def test_version():
         ("eval ckpt=last mode=gredy", "mode must be"),
         ("config env=CartPole-v1 preset=grpo", "no preset called grpo"),
         ("presets --zork", "No such option: --zork"),
-        ("tensorboard nowhere", "no run is meant by nowhere"),
+        ("tensorboard nowhere", "there are no runs in runs"),
         ("tensorboard --port x", "Invalid value for '--port'"),
     ],
 )
