@@ -17,7 +17,6 @@ PAGE, PLOTS = DOCS / "benchmark.md", DOCS / "img"
 RIVAL, RANDOM = "sb3-ppo", "random"
 OURS = {"peer": "peer-only", "linear": "peer + linear"}  # sides, and the tiers of their rows
 ALONE = 0.9  # CPU time by wall time of a run that shared its core with nobody
-LABEL = {side.name: side.label for side in SIDES}
 Run = dict[str, Any]
 Runs = dict[str, list[Run]]
 
