@@ -115,6 +115,8 @@ def left_out(composed: Composed) -> dict[str, Any]:
     meant = {**_defaults(), **layer.choices}
     above = [find(g, str(composed.choices.get(g)), composed.dirs) for g in ("preset", "experiment")]
     changed = {group for group in FORMULAS if composed.choices.get(group) != meant.get(group)}
+    if above[0]:  # a preset's choice is the published one, be it the name that the file chose too
+        changed |= set(FORMULAS) & set(above[0].choices)
     published = bool(changed) or composed.choices.get("preset") not in (None, "none")
     said = {word.lstrip("+").partition("=")[0] for word in composed.overrides}
     said |= {key for other in above if other for key, _ in leaves(other.content)}

@@ -10,7 +10,8 @@ from grpo_cli.config.origins import origins
     ("words", "scale", "origin"),
     [
         ([], "none", "conf/env/LunarLander-v3.yaml"),
-        (["advantage=time_aligned"], "none", "conf/env/LunarLander-v3.yaml"),
+        (["advantage=bin"], "none", "conf/env/LunarLander-v3.yaml"),
+        (["advantage=time_aligned"], "batch", "conf/advantage/time_aligned.yaml"),
         (["advantage=outcome"], "group", "conf/advantage/outcome.yaml"),
         (["preset=textbook"], "group", "conf/advantage/outcome.yaml"),
         (["preset=lite_ppo"], "batch_value", "conf/advantage/lite_ppo.yaml"),
@@ -22,6 +23,14 @@ def test_an_environments_file_does_not_change_what_was_published(words, scale, o
     composed = compose_all(["env=LunarLander-v3", *words])
     assert composed.cfg.advantage.scale == scale
     assert origins(composed)["advantage.scale"] == origin
+
+
+def test_a_preset_has_its_own_cells_where_the_file_has_cells_too():
+    tuned = compose(["env=LunarLander-v3"]).advantage
+    published = compose(["env=LunarLander-v3", "preset=gpg_grid"]).advantage
+    assert tuned.key == published.key == "bin"
+    assert (tuned.bin_size, tuned.min_peers) == (0.25, 16)
+    assert (published.bin_size, published.min_peers) == (0.1, 1)
 
 
 def test_published_groups_start_together():

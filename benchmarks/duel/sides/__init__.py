@@ -52,7 +52,7 @@ class Side:
 GYMNASIUM = ("gymnasium[box2d,mujoco,toy-text]==1.4.0", "minigrid==3.2.0", "torch==2.13.0")
 SB3 = ("stable-baselines3==2.9.2", "sb3-contrib==2.9.2", *GYMNASIUM)
 PEER_ONLY = ("advantage.adjust=none",)
-LINEAR = ("advantage.adjust=linear",)
+LINEAR = ("advantage=linear",)
 UNSEEN = 1_000
 IN_ZOO = (  # with at most a million steps
     "CartPole-v1", "Acrobot-v1", "Pendulum-v1", "LunarLander-v3", "MountainCarContinuous-v0",
