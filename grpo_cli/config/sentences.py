@@ -42,7 +42,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "advantage.value": ("what is compared: return, return_to_go, process or step reward", ""),
     "advantage.key": ("what peers share: group, group_step, state, bin, or the batch", ""),
     "advantage.baseline": ("what is taken from the value; loo: the other members' mean", ""),
-    "advantage.min_peers": ("with fewer peers than this the fall-backs are tried", "members"),
+    "advantage.min_peers": ("with fewer peers than this the fall-backs are tried", ""),
     "advantage.fallback": ("where to look for peers when there are too few", ""),
     "advantage.adjust": ("linear: correct for the difference between one's state and peers'", ""),
     "advantage.scale": ("the deviation that centred values are divided by", ""),
